@@ -1,0 +1,1 @@
+"""CyTube: the wire and its words, from the socket's frames to typed events and back."""
