@@ -1,0 +1,145 @@
+"""What stands in rosey.toml, as Structs; how it is read, layered and explained is in `settings`.
+
+Every Struct forbids unknown fields: a misspelt key is an error with the nearest name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from rosey_core.layers import Layer
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a secret is found; exactly one of the fields is set. It is read when it is needed, by `settings`.
+
+    Attributes:
+        credential: a file name in systemd's `$CREDENTIALS_DIRECTORY`.
+        env: the name of an environment variable.
+        file: a path, relative to the configuration file.
+    """
+
+    credential: str = ""
+    env: str = ""
+    file: str = ""
+
+
+class NatsUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A client of the owner's, such as a script or another service: `[nats.users.NAME]`.
+
+    With `read`, it may subscribe to `rosey.platform.>`. `grant` lists the actions it may ask for.
+    """
+
+    password: Secret
+    grant: tuple[str, ...] = ()
+    read: bool = True
+
+
+class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[nats]`: the bus. Embedded: rosey runs nats-server itself. External: `url`, `user`, `password`.
+
+    `listen` is where the embedded one listens; port 0 takes a free one. `server` is the path of nats-server,
+    where it is neither in the environment nor on PATH.
+    """
+
+    mode: Literal["embedded", "external"] = "embedded"
+    listen: str = "127.0.0.1:0"
+    server: str = ""
+    url: str = ""
+    user: str = ""
+    password: Secret | None = None
+    credentials: Secret | None = None
+    users: dict[str, NatsUser] = {}
+
+
+class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[channels.NAME]`: a room on a CyTube site, and who the bot is there.
+
+    Without `password` the bot logs in as a guest; without `username` it only listens. `rejoin_after_kick`:
+    seconds until it comes back after a moderator kicked it, doubling up to an hour; 0 stays away.
+    """
+
+    room: str
+    server: str = "https://cytu.be"
+    username: str = ""
+    password: Secret | None = None
+    room_password: Secret | None = None
+    proxy: Secret | str = ""
+    prefix: str = "!"
+    rejoin_after_kick: Annotated[float, Meta(ge=0)] = 60
+    max_frame_mib: Annotated[int, Meta(ge=1, le=256)] = 16
+    connect_timeout: Seconds = 15
+
+
+class PluginChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins.NAME] channels.CHANNEL`: what differs in one channel."""
+
+    enabled: bool | None = None
+    settings: dict[str, Any] = {}
+
+
+class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins.NAME]`: whether it runs, where, what it may do, and its settings.
+
+    `commands` renames: `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches it off.
+    """
+
+    enabled: bool = False
+    run: Literal["inside"] = "inside"
+    grant: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+    channels: dict[str, PluginChannel] = {}
+    commands: dict[str, str] = {}
+
+
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: how much, and how. `auto` is colour on a terminal, JSON lines elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of rosey.toml.
+
+    `order` is `[plugins] order`: the judges, first to last. `on_silence` is `[plugins] on_silence`: what becomes
+    of a line whose judge failed or did not answer in time.
+    """
+
+    version: Literal[1]
+    channels: dict[str, ChannelConfig]
+    nats: NatsConfig = NatsConfig()
+    plugins: dict[str, PluginConfig] = {}
+    order: tuple[str, ...] = ()
+    on_silence: Literal["pass", "stop"] = "pass"
+    log: LogConfig = LogConfig()
+    state_directory: str = ""
+
+    @property
+    def first_channel(self) -> str:
+        """The channel that the short form of a command means: the first in the file."""
+        return next(iter(self.channels))
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration that passed its checks, and where it came from.
+
+    Attributes:
+        config: the settings.
+        path: the configuration file.
+        state: the state directory, absolute; it need not exist yet.
+        origins: for each dotted key that somebody set, which file and line, variable or flag set it last.
+        layers: the sources themselves, for messages about settings that are checked later.
+    """
+
+    config: Config
+    path: Path
+    state: Path
+    origins: dict[str, str] = {}
+    layers: tuple[Layer, ...] = ()

@@ -1,0 +1,281 @@
+"""What is wrong with a configuration, told to people: where, the line itself, a caret, the nearest key.
+
+What counts as wrong is decided elsewhere (`mismatch`, `config_checks`, a plugin's own settings). A line that may
+hold a secret is never shown.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+from rosey_core.layers import SOURCES, Layer, dotted, parse_dotted
+from rosey_core.toml_positions import Lines, Mark, Path, Place, normalise
+
+if TYPE_CHECKING:
+    from rosey_core.config import Loaded
+
+WIDTH = 120
+"""Of a longer line, only so many characters around the caret are shown."""
+
+_SECRET_WORD = re.compile(r"pass|secret|token|credential|api_?key|private|\bpwd?\b", re.IGNORECASE)
+_SECRET_NAMES = ("password", "room_password", "passphrase", "secret", "token", "credentials", "api_key")
+_LOGIN_IN_URL = re.compile(r"://[^/\s\"']*@")
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_EXPECTED = re.compile(r"Expected `([^`]+)`( [^`,]+)?(?:, got `([^`]+)`)?")
+_ENUM = re.compile(r"Invalid (?:enum )?value (.+)")
+_LIMITS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "datetime": "a date and time",
+    "date": "a date",
+    "time": "a time of day",
+}
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong.
+
+    Attributes:
+        path: which key, by TOML's own nesting; where it is not in any source, its table is pointed at.
+        message: a sentence without the place.
+        word: what was written, if there may be a nearest word for it among `known`.
+        known: what could have been meant.
+        on_key: the caret goes under the key, not under the value.
+        hidden: the line must not be shown.
+    """
+
+    path: Path
+    message: str
+    word: str = ""
+    known: tuple[str, ...] = ()
+    on_key: bool = False
+    hidden: bool = False
+
+
+def unknown_key(path: Path, known: Iterable[str], hint: str = "") -> Problem:
+    """A key that means nothing where it stands. `hint` is told if no known key is near."""
+    key, known = str(path[-1]), tuple(known)
+    message = f'unknown key "{_printable(key)}" {place_name(path[:-1])}'
+    if hint and not nearest(key, known):
+        message += f"; {hint}"
+    return Problem(path, message, key, known, on_key=True)
+
+
+def missing_key(table: Path, key: str) -> Problem:
+    """A key that a table needs and has not."""
+    return Problem(table, f'{_table(table) if table else "the file"} needs "{key}"', on_key=True)
+
+
+def wrong_value(path: Path, message: str, value: object = None, choices: Sequence[str] = ()) -> Problem:
+    """A value that does not fit, from the words of `msgspec`'s validation, without the path in them."""
+    text = f": {message}"
+    word = value if isinstance(value, str) else ""
+    if match := _EXPECTED.fullmatch(message):
+        kinds, limit, got = match.groups()
+        instead = "a number with a fraction" if got == "float" else _kind(got or "")
+        text = f" should be {_kind(kinds)}{_limit(limit or '')}{f', not {instead}' if got else ''}"
+    elif match := _ENUM.fullmatch(message):
+        word = word or match[1].strip("'")
+        shown = match[1].replace("'", '"')
+        of = " or ".join(f'"{choice}"' for choice in choices)
+        text = f" should be {of}, not {shown}" if of else f" can't be {shown}"
+        if any(is_secret_name(key) for key in path):
+            text = " has a value that is not allowed"
+    return Problem(path, f"{name(path)}{text}", word if choices else "", tuple(choices))
+
+
+def explain(loaded: Loaded, dotted_path: str, message: str, known: Iterable[str] = ()) -> str:
+    """The same kind of message for a plugin's settings, from what `msgspec` said about them elsewhere.
+
+    Args:
+        loaded: the configuration that they stand in.
+        dotted_path: the settings' own path, such as `plugins.echo.settings` or
+            `plugins.echo.channels.lobby.settings`, or a key in them.
+        message: `msgspec`'s text; with its `` - at `$.caps` `` the path in it counts from `dotted_path`.
+        known: the names that could stand there: the fields of the Struct, or the choices of a value.
+    """
+    path = _lenient(dotted_path)
+    if match := _AT.search(message):
+        message = message[: match.start()]
+        path += _lenient("$" + match[1])
+    if match := _UNKNOWN.fullmatch(message):
+        path = path if path[-1:] == (match[1],) else (*path, match[1])
+        problem = unknown_key(path, known)
+    elif match := _MISSING.fullmatch(message):
+        problem = missing_key(path, match[1])
+    else:
+        problem = wrong_value(path, message, choices=tuple(known))
+    everywhere = (*problem.path[:2], *problem.path[4:])
+    inherited = problem.path[2:3] == ("channels",) and not _held(problem.path, loaded.layers)
+    if inherited and _held(everywhere, loaded.layers):  # the channel has it from the plugin's own table
+        problem = problem._replace(path=everywhere)
+    return render(problem, loaded.layers)
+
+
+def report(problems: Iterable[Problem], layers: Sequence[Layer]) -> str:
+    """All problems, in the order of the layers and of the lines in them."""
+    unique = {(p.path, p.message): p for p in problems}.values()
+    return "\n".join(render(p, layers) for p in sorted(unique, key=lambda p: _order(p, layers)))
+
+
+def render(problem: Problem, layers: Sequence[Layer]) -> str:
+    """One problem as text, without a line end."""
+    text = problem.message
+    if near := nearest(problem.word, problem.known):
+        text += f'; did you mean "{near}"?'
+    layer, path = _source(problem.path, layers)
+    place = layer.places.get(path)
+    if place is None:
+        return f"{layer.name}: {text}"
+    mark = _mark(problem, path, place)
+    lines = layer.lines
+    line, column = lines.locate(mark.start)
+    text = f"{layer.name}:{line}:{column}: {text}"
+    if problem.hidden or is_secret_name(near) or _holds_secret(layer, lines.extent(line)):
+        return text
+    return f"{text}\n{excerpt(lines.text(line), line, column, mark.end - mark.start)}"
+
+
+def where(path: Path, layers: Sequence[Layer]) -> str:
+    """The source that set `path` last, with line and column where it is a file."""
+    layer, path = _source(path, layers)
+    place = layer.places.get(path)
+    return ":".join(map(str, (layer.name, *layer.lines.locate(place.key.start)))) if place else layer.name
+
+
+def syntax(name: str, text: str, error: Exception) -> str:
+    """What to say about a text that is no TOML, from `tomllib`'s error."""
+    message = str(error)
+    lines = Lines(text)
+    line, column = lines.locate(len(normalise(text)))
+    if match := _TOML_PLACE.search(message):
+        message = message[: match.start()]
+        if match[1]:
+            line, column = int(match[1]), int(match[2])
+    elif isinstance(error, RecursionError):
+        return f"{name}: is nested too deeply"
+    else:  # a number with thousands of digits: Python says so, and not where
+        return f"{name}: is no TOML: {message}"
+    message = f"{name}:{line}:{column}: is no TOML: {message[:1].lower()}{message[1:]}"
+    if any(is_secret_name(word) for word in re.findall(r"[\w-]+", _statement(lines, line))):
+        return message
+    return f"{message}\n{excerpt(lines.text(line), line, column, 1)}"
+
+
+def excerpt(text: str, line: int, column: int, width: int) -> str:
+    """A line with its number, and carets under `width` characters from `column` on (both from 1)."""
+    start = max(0, column - WIDTH // 2) if len(text) > WIDTH else 0
+    shown = "".join(c if c.isprintable() or c == "\t" else "?" for c in text[start : start + WIDTH])
+    before = "".join("\t" if c == "\t" else " " for c in shown[: column - 1 - start])
+    carets = "^" * max(1, min(width, len(shown) - len(before)))
+    return f"  {line} | {shown}\n  {' ' * len(str(line))} | {before}{carets}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` is most like, or an empty text."""
+    return next(iter(get_close_matches(word.lower(), list(known), 1)), "") if word else ""
+
+
+def is_secret_name(key: str | int) -> bool:
+    """Whether what stands under a key of this name should be kept from people's eyes; misspelt names count."""
+    return isinstance(key, str) and bool(
+        _SECRET_WORD.search(key) or get_close_matches(key.lower(), _SECRET_NAMES, 1, cutoff=0.75)
+    )
+
+
+def place_name(table: Path) -> str:
+    """`in [channels.cytube]`, or `at the top of the file`."""
+    return f"in {_table(table)}" if table else "at the top level"
+
+
+def name(path: Path) -> str:
+    """A key as the subject of a sentence: `"grant", item 2,`."""
+    keys = [key for key in path if isinstance(key, str)]
+    item = f", item {path[-1] + 1}," if path and isinstance(path[-1], int) else ""
+    return f'"{_printable(keys[-1])}"{item}' if keys else "the file"
+
+
+def _table(path: Path) -> str:
+    return _printable(f"[{dotted(path)}]")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _kind(names: str) -> str:
+    return " or ".join(_WORDS.get(n, n) for n in names.split(" | ") if n != "null") or "nothing"
+
+
+def _limit(text: str) -> str:
+    sign, _, number = text.strip().partition(" ")
+    return f" {_LIMITS[sign]} {number.removesuffix('.0')}" if sign in _LIMITS else text
+
+
+def _lenient(text: str) -> Path:
+    """A path from elsewhere: up to what `msgspec` does not name, and with keys that nobody quoted."""
+    text = text.partition("[...]")[0]
+    try:
+        return parse_dotted(text)
+    except ValueError:
+        return tuple(text.removeprefix("$.").split("."))
+
+
+def _held(path: Path, layers: Sequence[Layer]) -> bool:
+    return any(path in layer for layer in layers)
+
+
+def _source(path: Path, layers: Sequence[Layer]) -> tuple[Layer, Path]:
+    """The layer that set a value last, or first named a table; and the nearest path that is in it."""
+    while path:
+        holding = [layer for layer in layers if path in layer]
+        if holding:
+            last = holding[-1]
+            return (holding[0] if isinstance(last.get(path), dict) else last), path
+        path = path[:-1]
+    return layers[0], ()
+
+
+def _mark(problem: Problem, path: Path, place: Place) -> Mark:
+    return place.key if problem.on_key or path != problem.path else place.value
+
+
+def _order(problem: Problem, layers: Sequence[Layer]) -> tuple[int, int]:
+    layer, path = _source(problem.path, layers)
+    place = layer.places.get(path)
+    return next(i for i, one in enumerate(layers) if one is layer), place.key.start if place else -1
+
+
+def _holds_secret(layer: Layer, line: Mark) -> bool:
+    """Whether a value that may be secret stands on a line."""
+    for path, place in layer.places.items():
+        if place.value.start <= line.end and line.start <= place.value.end:
+            value = layer.get(path)
+            secret = path[-1] not in SOURCES and any(is_secret_name(key) for key in path)
+            if not isinstance(value, dict | list) and (secret or _LOGIN_IN_URL.search(str(value))):
+                return True
+    return False
+
+
+def _statement(lines: Lines, line: int) -> str:
+    """The statement that a line belongs to, up to that line: all that does not parse without it."""
+    texts = [lines.text(n) for n in range(1, line + 1)]
+    for first in range(line - 1, -1, -1):
+        try:
+            tomllib.loads("\n".join(texts[:first]))
+        except (ValueError, RecursionError):
+            continue
+        return "\n".join(texts[first:])
+    return "\n".join(texts)

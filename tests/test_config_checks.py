@@ -1,0 +1,140 @@
+"""The rules of rosey.toml, each with the message about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rosey_core.config import Loaded
+from rosey_core.errors import ConfigError
+from rosey_core.settings import load
+
+SMALL = 'version = 1\n[channels.cytube]\nroom = "lobby"\n'
+CANARY = "hunter2-canary"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory to stand in, so that messages name files shortly."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str, name: str = "rosey.toml") -> Path:
+    """Write a file below the current directory."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def loaded(text: str = SMALL, *overrides: str, **environ: str) -> Loaded:
+    """Load a text as rosey.toml."""
+    return load(write(text), overrides=overrides, environ=environ)
+
+
+def refused(text: str, *overrides: str, **environ: str) -> str:
+    """The message about a text that must not load."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(text, *overrides, **environ)
+    return str(caught.value)
+
+
+CHANNEL = "version = 1\n[channels.cytube]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    (
+        (CHANNEL, '2:11: [channels.cytube] needs "room"'),
+        ("version = 1", "rosey.toml: there is no channel: add [channels.cytube]"),
+        ("version = 1\n[channels]", "rosey.toml: there is no channel: add [channels.cytube]"),
+        (SMALL.replace("version = 1", ""), 'rosey.toml: the file needs "version"'),
+        (SMALL.replace("1", "2") + "news = 1", "1:11: this rosey reads version 1 of the configuration, not 2"),
+        (SMALL.replace("1", "true", 1), '1:11: "version" should be a whole number, not true or false'),
+        (SMALL.replace("cytube", "Cy_Tube"), "2:11: a channel's name should be lower-case letters, digits"),
+        (SMALL.replace("cytube", "chat"), 'a channel can\'t be named "chat": the actions chat.* have that name'),
+        (SMALL.replace("lobby", "a b"), '3:8: "room" should be what follows /r/ in its address'),
+        (SMALL.replace("lobby", "ä"), '"room" should be'),
+        (SMALL.replace("lobby", "x" * 31), '"room" should be'),
+        (SMALL + 'username = "two words"', '"username" should be 1 to 20 letters'),
+        (SMALL + 'password = { env = "X" }', '4:1: "password" needs a "username" beside it'),
+        (SMALL + 'server = "cytu.be"', '"server" should be the address of a CyTube site'),
+        (SMALL + 'server = "https://"', '"server" should be the address'),
+        (SMALL + 'server = "https://a:x"', '"server" should be the address'),
+        (SMALL + 'server = "wss://cytu.be"', '"server" should be the address'),
+        (SMALL + 'server = "https://cytu.be/r/movies"', 'the room has a key of its own: room = "movies"'),
+        (SMALL + 'proxy = "https://x:1"', '"proxy" should be socks5://HOST:PORT or http://HOST:PORT'),
+        (SMALL + 'prefix = ""', '"prefix" should be one to three visible characters'),
+        (SMALL + 'prefix = "!!!!"', '"prefix" should be one to three visible characters'),
+        (SMALL + 'prefix = "! "', '"prefix" should be one to three visible characters'),
+        (SMALL + 'prefix = "\\u0007"', '"prefix" should be one to three visible characters'),
+        (SMALL + 'prefix = "/"', '"prefix" can\'t begin with /'),
+        (SMALL + "connect_timeout = 0", '4:19: "connect_timeout" should be a number above 0'),
+        (SMALL + "connect_timeout = inf", '"connect_timeout" should be a finite number'),
+        (SMALL + "connect_timeout = nan", '"connect_timeout" should be a finite number'),
+        (SMALL + 'connect_timeout = "5"', '"connect_timeout" should be a number, not text'),
+        (SMALL + "max_frame_mib = 1000", '"max_frame_mib" should be a whole number of at most 256'),
+        (SMALL + "max_frame_mib = 1.5", '"max_frame_mib" should be a whole number, not a number with a fraction'),
+        (SMALL + "room_password = 5", '"room_password" should be a table, not a whole number'),
+        (SMALL + "room_password = {}", '"room_password" needs exactly one of credential, env and file'),
+        (SMALL + 'room_password = { env = "A", file = "b" }', '"room_password" needs exactly one of'),
+        (SMALL + 'room_password = { credential = "/a" }', '"credential" should be a name, not a path'),
+        (SMALL + "order = []", 'unknown key "order" in [channels.cytube]'),
+        ("order = []\n" + SMALL, '1:1: unknown key "order" at the top level; it stands in [plugins]: plugins.order'),
+        (
+            SMALL + '[log]\nlevel = "wraning"',
+            '"level" should be "debug" or "info" or "warning" or "error", not "wran',
+        ),
+        (SMALL + '[log]\nlevel = "wraning"', 'did you mean "warning"?'),
+        (SMALL + "[plugins]\nordr = []", '"ordr" should be a table, not a list; did you mean "order"?'),
+        (SMALL + '[plugins]\norder = ["x"]', '5:10: "order" names "x", and there is no [plugins.x]'),
+        (SMALL + '[plugins]\norder = ["x", "x"]\n[plugins.x]', '5:15: "order" names "x" twice'),
+        (SMALL + "[plugins]\norder = 5", '5:9: "order" should be a list, not a whole number'),
+        (SMALL + '[plugins]\non_silence = "x"', '5:14: "on_silence" should be "pass" or "stop", not "x"'),
+        (SMALL + "[plugins.Echo]", "a plugin's name should begin with a letter"),
+        (SMALL + "[plugins.1]", "a plugin's name should begin with a letter"),
+        (
+            SMALL + '[plugins.x]\ngrant = ["chat.snd"]',
+            '5:10: there is no grant "chat.snd"; did you mean "chat.send"?',
+        ),
+        (SMALL + "[plugins.x]\ngrant = [5]", '5:10: "grant", item 1, should be text, not a whole number'),
+        (SMALL + "[plugins.x]\nchannels.cytub.enabled = true", 'no channel "cytub"; did you mean "cytube"?'),
+        (SMALL + '[plugins.x]\ncommands = { a = "b c" }', 'the new name of "a" should be one word'),
+        (SMALL + "[plugins.x]\ncommands = { a = 5 }", '5:18: "a" should be text, not a whole number'),
+        (SMALL + "[plugins.x]\nloud = 1", "a plugin's own settings stand in [plugins.x.settings]"),
+        (SMALL + "[plugins.x]\nenabeld = 1", 'unknown key "enabeld" in [plugins.x]; did you mean "enabled"?'),
+        (SMALL + '[nats]\nmode = "external"', 'mode = "external" needs "url"'),
+        (SMALL + '[nats]\nurl = "nats://x"', '5:1: "url" is for mode = "external"'),
+        (SMALL + '[nats]\nuser = "x"', '"user" is for mode = "external"'),
+        (SMALL + '[nats]\nmode = "external"\nurl = "x:4222"', '"url" should be nats://HOST:PORT'),
+        (SMALL + '[nats]\nlisten = "4222"', '"listen" should be HOST:PORT'),
+        (SMALL + '[nats]\nlisten = "127.0.0.1:99999"', '"listen" should be HOST:PORT'),
+        (SMALL + "[nats.users.core]\npassword = { env = 'X' }", 'a NATS user can\'t be named "core"'),
+        (SMALL + "[nats.users.A]\npassword = { env = 'X' }", "a NATS user's name should be"),
+        (SMALL + "[nats.users.a]", '[nats.users.a] needs "password"'),
+        (SMALL + "[nats.users.a]\npassword = { env = 'X' }\ngrant = ['chat.sen']", 'did you mean "chat.send"?'),
+        (SMALL + 'username="Bot"\n[channels.b]\nroom="Lobby"\nusername="bot"', "same room as [channels.cytube]"),
+    ),
+)
+def test_checks(home: Path, text: str, message: str) -> None:
+    """Each rule of the file, with where it is broken."""
+    assert message in refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        'server = "http://127.0.0.1:8080/"\nproxy = "socks5://127.0.0.1:9050"',
+        'username = "Bot"\nprefix = "¿?"\nproxy = { env = "PROXY" }',
+        '[nats]\nmode = "external"\nurl = "tls://nats.example:4222"\nuser = "x"\npassword = { file = "p" }',
+        '[nats]\nlisten = "[::1]:0"',
+        '[plugins]\norder = ["a"]\n[plugins.a]\ngrant = ["query:b"]\ncommands = { x = "" }',
+        "[plugins.a]\nsettings.when = 2024-01-01",
+        'username = "a"\n[channels.b]\nroom = "lobby"\nusername = "b"',
+    ),
+)
+def test_what_is_allowed(home: Path, text: str) -> None:
+    """The other side of the rules."""
+    assert loaded(SMALL + text).config.version == 1

@@ -1,0 +1,251 @@
+"""Loading rosey.toml: layers, checks, messages, secrets."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from rosey_core.config import Loaded, Secret
+from rosey_core.errors import ConfigError
+from rosey_core.settings import find, load
+
+EXAMPLE = Path(__file__).parent.parent / "rosey.toml.example"
+SMALL = 'version = 1\n[channels.cytube]\nroom = "lobby"\n'
+CANARY = "hunter2-canary"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory to stand in, so that messages name files shortly."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str, name: str = "rosey.toml") -> Path:
+    """Write a file below the current directory."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def loaded(text: str = SMALL, *overrides: str, **environ: str) -> Loaded:
+    """Load a text as rosey.toml."""
+    return load(write(text), overrides=overrides, environ=environ)
+
+
+def refused(text: str, *overrides: str, **environ: str) -> str:
+    """The message about a text that must not load."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(text, *overrides, **environ)
+    return str(caught.value)
+
+
+# --- layers ------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_example_loads(home: Path) -> None:
+    """`rosey.toml.example` is valid as it is: one channel, a guest, the bundled plugins with what they ask."""
+    config = loaded(EXAMPLE.read_text(encoding="utf-8")).config
+    assert config.first_channel == "cytube"
+    assert config.channels["cytube"].username
+    assert config.channels["cytube"].password is None
+    assert {name: plugin.grant for name, plugin in config.plugins.items() if plugin.enabled} == {
+        "echo": ("chat.read", "chat.send"),
+        "logging": ("chat.read", "media.read", "user.read", "channel.read"),
+    }
+
+
+def test_each_commented_key_of_the_example_is_one(home: Path) -> None:
+    """Every key that the example shows as a comment may stand there, each one alone."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    shown = [i for i, line in enumerate(lines) if line.startswith("# ") and "# [" not in line and " = " in line]
+    assert len(shown) > 10
+    for i in shown:
+        if "my-script" in "".join(lines[i - 3 : i + 1]):
+            continue  # in a table that is a comment itself; the next test has it
+        text = "\n".join([*lines[:i], lines[i].removeprefix("# "), *lines[i + 1 :]])
+        assert loaded(text).config.version == 1
+
+
+def test_the_nats_user_of_the_example_is_valid(home: Path) -> None:
+    """The table of a NATS user that the example shows as a comment loads."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    block = text[text.index("# [nats.users") : text.index("\n\n", text.index("# [nats.users"))]
+    plain = "\n".join(line.removeprefix("# ") for line in block.splitlines())
+    assert loaded(text.replace(block, plain)).config.nats.users["my-script"].grant == ("chat.send",)
+
+
+def test_layers_count_in_their_order(home: Path) -> None:
+    """Flags over variables over conf.d by name over the file; tables are merged, other values replaced."""
+    write('[channels.cytube]\nusername = "a"\nprefix = "#"\n', "conf.d/10.toml")
+    write('[channels.cytube]\nusername = "b"\nprefix = "%"\n', "conf.d/20.toml")
+    write("not = [toml", "conf.d/.hidden.toml")
+    write("not = [toml", "conf.d/other.txt")
+    one = loaded(
+        SMALL,
+        "channels.cytube.prefix=!!",
+        ROSEY_CHANNELS__CYTUBE__PREFIX="+",
+        ROSEY_CHANNELS__CYTUBE__REJOIN_AFTER_KICK="5",
+        OTHER="x",
+    )
+    channel = one.config.channels["cytube"]
+    assert (channel.room, channel.username, channel.prefix, channel.rejoin_after_kick) == ("lobby", "b", "!!", 5)
+    assert one.origins == {
+        "version": "rosey.toml:1:1",
+        "channels.cytube.room": "rosey.toml:3:1",
+        "channels.cytube.username": "conf.d/20.toml:2:1",
+        "channels.cytube.prefix": "--set channels.cytube.prefix",
+        "channels.cytube.rejoin_after_kick": "$ROSEY_CHANNELS__CYTUBE__REJOIN_AFTER_KICK",
+    }
+
+
+def test_the_source_of_a_secret_is_replaced_as_a_whole(home: Path) -> None:
+    """A later layer may say `env` where an earlier one says `file`."""
+    write('channels.cytube.password = { file = "x" }', "conf.d/x.toml")
+    text = SMALL + 'username = "Bot"\npassword = { credential = "x" }'
+    one = loaded(text, ROSEY_CHANNELS__CYTUBE__PASSWORD__ENV="PW")
+    assert one.config.channels["cytube"].password == Secret(env="PW")
+
+
+def test_variables_of_others_are_no_settings(home: Path) -> None:
+    """`ROSEY_CONFIG`, `ROSEY_NATS_SERVER` and variables that hold secrets are left alone."""
+    text = SMALL + 'username = "Bot"\npassword = { env = "ROSEY_PASSWORD" }'
+    assert loaded(text, ROSEY_CONFIG="x", ROSEY_NATS_SERVER="y", ROSEY_PASSWORD=CANARY).config.version == 1
+
+
+@pytest.mark.parametrize("flag", ("", "log.level", "=x", "a..b=1", "a[0]=1", ".a=1"))
+def test_bad_flags(home: Path, flag: str) -> None:
+    """A flag that names no key is refused with its form."""
+    assert refused(SMALL, flag) == "--set: should be KEY=VALUE, such as --set channels.cytube.room=lobby"
+
+
+def test_a_variable_with_an_empty_key(home: Path) -> None:
+    """A variable that names no key is refused by its name."""
+    assert refused(SMALL, ROSEY_LOG____LEVEL="x").startswith("$ROSEY_LOG____LEVEL: names no key")
+
+
+# --- where things are --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "systemd", "expected"),
+    (
+        ("", "", "rosey-state"),
+        ("", "/var/lib/rosey:/var/lib/more", "/var/lib/rosey"),
+        ("here", "/var/lib/rosey", "here"),
+        ("/there", "", "/there"),
+    ),
+)
+def test_the_state_directory(home: Path, setting: str, systemd: str, expected: str) -> None:
+    """The file says it, relative to itself; else systemd; else a directory beside the file."""
+    text = f'state_directory = "{setting}"\n' + SMALL if setting else SMALL
+    one = loaded(text, **({"STATE_DIRECTORY": systemd} if systemd else {}))
+    assert one.state == home / expected
+    assert one.path == home / "rosey.toml"
+
+
+def test_the_state_directory_from_a_variable(home: Path) -> None:
+    """`ROSEY_STATE_DIRECTORY` is the key `state_directory`."""
+    assert loaded(SMALL, ROSEY_STATE_DIRECTORY="/x").state == Path("/x")
+
+
+def test_finding_the_file(home: Path) -> None:
+    """The option, then the variable, then the usual places; the error says where it looked."""
+    assert find(Path("a"), {"ROSEY_CONFIG": "b"}) == Path("a")
+    assert find(None, {"ROSEY_CONFIG": "b"}) == Path("b")
+    if not Path("/etc/rosey/rosey.toml").exists():
+        with pytest.raises(
+            ConfigError, match=r"looked for rosey\.toml, /etc/rosey/rosey\.toml; copy rosey\.toml\.example"
+        ):
+            find(None, {})
+    write(SMALL)
+    assert find(None, {}) == Path("rosey.toml")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    (
+        (None, "x.toml: there is no such file; copy rosey.toml.example there"),
+        (b"\xef\xbb\xbfversion = 1", "x.toml:1:1: begins with a byte order mark; save it as plain UTF-8"),
+        (b"version = 1\na = '\xff'", "x.toml:2:6: is not UTF-8 text"),
+        (b"a = " + b"[" * 100_000, "x.toml: is nested too deeply"),
+        (b"a = " + b"9" * 5000, "x.toml: is no TOML: Exceeds the limit"),
+    ),
+)
+def test_files_that_cant_be_read(home: Path, raw: bytes | None, message: str) -> None:
+    """A missing file, a byte order mark, other encodings, too much depth: each says so."""
+    if raw is not None:
+        Path("x.toml").write_bytes(raw)
+    with pytest.raises(ConfigError) as caught:
+        load(Path("x.toml"), environ={})
+    assert str(caught.value).startswith(message)
+
+
+def test_a_directory_in_place_of_the_file(home: Path) -> None:
+    """A directory is named as one."""
+    with pytest.raises(ConfigError, match="is a directory; name the file in it"):
+        load(home, environ={})
+
+
+def test_a_file_without_permission(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's reason is told."""
+
+    def denied(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert refused(SMALL) == "rosey.toml: can't be read: Permission denied"
+
+
+def test_broken_files_are_told_together(home: Path) -> None:
+    """Two files that are no TOML give two messages."""
+    write("b = ", "conf.d/b.toml")
+    message = refused("a = ")
+    assert "rosey.toml:1:5: is no TOML: invalid value" in message
+    assert "conf.d/b.toml:1:5: is no TOML: invalid value" in message
+
+
+# --- messages ----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_key(home: Path) -> None:
+    """The whole form: place, key, table, nearest key, line, carets."""
+    assert refused(SMALL + "\n# a comment\nconnect_timeuot = 5 # x\n") == (
+        'rosey.toml:6:1: unknown key "connect_timeuot" in [channels.cytube]; did you mean "connect_timeout"?\n'
+        "  6 | connect_timeuot = 5 # x\n"
+        "    | ^^^^^^^^^^^^^^^"
+    )
+
+
+def test_a_syntax_error(home: Path) -> None:
+    """TOML's own errors have a line and a caret too."""
+    assert refused("version = 1\n[channels.cytube\nroom = 1\n") == (
+        "rosey.toml:2:17: is no TOML: expected ']' at the end of a table declaration\n"
+        "  2 | [channels.cytube\n"
+        "    |                 ^"
+    )
+
+
+def test_everything_is_told_at_once_in_order(home: Path) -> None:
+    """All problems of all layers, by layer and line."""
+    write("[log]\nlevl = 1", "conf.d/x.toml")
+    message = refused(
+        'versoin = 1\n[channels.Bad]\nroom = "a b"\nprefix = 5\n[plugins.echo]\ngrant = ["chat.raed"]',
+        "nats.mode=internal",
+        ROSEY_CHANELS__X="1",
+    )
+    assert [line.split(": ")[0] for line in message.splitlines() if not line.startswith("  ")] == [
+        "rosey.toml",
+        "rosey.toml:1:1",
+        "rosey.toml:2:11",
+        "rosey.toml:3:8",
+        "rosey.toml:4:10",
+        "rosey.toml:6:10",
+        "conf.d/x.toml:2:1",
+        "$ROSEY_CHANELS__X",
+        "--set nats.mode",
+    ]
