@@ -1,0 +1,162 @@
+"""What a plugin is given with each call: the channel, its settings, and ways to act.
+
+Every way out is checked here against the owner's grants. A plugin that may not do something gets a receipt that
+says so, never an exception in the middle of its hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from rosey_core.actions import Action, Outcome, SendMessage, SendPm
+from rosey_core.channel.channel import Channel
+from rosey_core.clock import WallClock
+from rosey_core.config import Secret
+from rosey_core.errors import PluginError
+from rosey_core.host.budget import Call
+from rosey_core.manifest import Settings
+from rosey_core.receipt import Receipt
+
+
+class Port(Protocol):
+    """What a channel lets plugins do; the pipeline's side of a context."""
+
+    name: str
+    prefix: str
+    state: Channel
+
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: object) -> Receipt:
+        """Queue an action."""
+
+
+class Host(Protocol):
+    """What the host lets plugins do beyond one channel."""
+
+    clock: WallClock
+
+    async def query(self, asker: str, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
+        """Ask another plugin."""
+
+    def publish(self, plugin: str, name: str, data: Any) -> None:
+        """Publish a plugin's own event."""
+
+    def secret(self, secret: Secret) -> str:
+        """Read a secret."""
+
+
+class Context:
+    """A plugin's view of one channel.
+
+    Attributes:
+        channel_name: the channel's name in rosey.toml.
+        prefix: what commands start with in this channel.
+        settings: the plugin's settings for this channel.
+        directory: a directory of the plugin's own.
+        log: a logger that names the plugin.
+        clock: tells the time as UTC seconds; tests make it virtual.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        host: Host,
+        *,
+        plugin: str,
+        grants: frozenset[str],
+        settings: Settings,
+        directory: Path,
+        log: FilteringBoundLogger,
+        spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
+        reply: bool = False,
+    ) -> None:
+        self._port = port
+        self._host = host
+        self._plugin = plugin
+        self._grants = grants
+        self._spawn = spawn
+        self._reply = reply
+        self._call: Call | None = None
+        self.cause: object = None
+        self.channel_name = port.name
+        self.prefix = port.prefix
+        self.settings = settings
+        self._directory = directory
+        self.log = log
+        self.clock = host.clock
+
+    @property
+    def channel(self) -> Channel:
+        """The channel as it is now, to read. Asks `channel.state`."""
+        if "channel.state" not in self._grants:
+            raise PluginError(
+                f'{self._plugin} reads ctx.channel and was not granted it: add "channel.state" to the asks of its '
+                f"manifest, and to its grant in rosey.toml"
+            )
+        return self._port.state
+
+    @property
+    def directory(self) -> Path:
+        """A directory of the plugin's own, made on first use."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return self._directory
+
+    def say(self, text: str, *, me: bool = False) -> Receipt:
+        """Say a line in the chat. The receipt comes at once; `await receipt.outcome()` tells what became of it."""
+        return self.act(SendMessage(text=text, me=me))
+
+    def pm(self, to: str, text: str) -> Receipt:
+        """Send a private message to somebody who is in the room."""
+        return self.act(SendPm(to=to, text=text))
+
+    def act(self, action: Action) -> Receipt:
+        """Do something in the channel."""
+        if action.grant not in self._grants:
+            settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            settled.set_result(Outcome("refused", f"{self._plugin} was not granted {action.grant}"))
+            return Receipt("", action.name, settled)
+        receipt = self._port.act(action, plugin=self._plugin, reply=self._reply, cause=self.cause)
+        receipt.charged = self._call
+        return receipt
+
+    async def query(self, plugin: str, name: str, **args: Any) -> Any:
+        """Ask another plugin's query. Asks `query:PLUGIN`.
+
+        Raises:
+            Unavailable: when that plugin does not run or took too long.
+            PluginError: when the query does not exist, was not granted, or failed.
+        """
+        if f"query:{plugin}" not in self._grants:
+            raise PluginError(f"{self._plugin} was not granted query:{plugin}")
+        time = asyncio.get_running_loop().time
+        if self._call is not None:
+            self._call.pause(time())
+        try:
+            return await self._host.query(self._plugin, plugin, name, self.channel_name, args)
+        finally:
+            if self._call is not None:
+                self._call.resume(time())
+
+    def publish(self, name: str, data: Any) -> None:
+        """Publish an event of the plugin's own on the bus, under its name; `data` is what msgspec can encode."""
+        self._host.publish(self._plugin, name, data)
+
+    def secret(self, secret: Secret) -> str:
+        """Read a secret that the settings name. From now on it is replaced in every log line.
+
+        Raises:
+            ConfigError: when it can't be read; the text says where it was looked for.
+        """
+        return self._host.secret(secret)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
+        """Run something beside the hooks. It is cancelled when the plugin stops."""
+        return self._spawn(work, name)
+
+    def charge(self, call: Call) -> None:
+        """Let waiting through this context not count against `call`. For the host."""
+        self._call = call

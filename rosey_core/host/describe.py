@@ -1,0 +1,178 @@
+"""The child that looks at one plugin: imports it, reads its manifest, checks its settings.
+
+`python -m rosey_core.host.describe FD` reads an `Inquiry` from standard input and writes a `Finding` to the
+descriptor FD, so that nothing a plugin prints can be mistaken for it. A plugin that crashes, hangs or exits does
+so here and not in the daemon.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+import traceback
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import msgspec
+
+from rosey_core.errors import ManifestError
+from rosey_core.grants import is_grant
+from rosey_core.host.hookspecs import examine
+from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings
+from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
+
+
+class Inquiry(msgspec.Struct, frozen=True):
+    """What to look at: an entry point, and the settings to check, each under the dotted key it stands at."""
+
+    name: str
+    value: str
+    settings: dict[str, dict[str, Any]] = {}
+
+
+class SettingsFault(msgspec.Struct, frozen=True):
+    """Settings that the plugin can't use. `path` is dotted below `key`; `known` are the names that stand there."""
+
+    key: str
+    path: str
+    message: str
+    known: tuple[str, ...] = ()
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was seen: a description, or a reason why there is none; and what is wrong with the settings."""
+
+    description: Description | None = None
+    reason: str = ""
+    faults: tuple[SettingsFault, ...] = ()
+
+
+def load(name: str, value: str) -> type[Any]:
+    """Import the class that an entry point names.
+
+    Raises:
+        ManifestError: if it is no class with a manifest. Whatever the import raises comes through.
+    """
+    cls = EntryPoint(name, value, ENTRY_POINTS).load()
+    if not isinstance(cls, type) or not isinstance(getattr(cls, "manifest", None), Manifest):
+        raise ManifestError(f"{value} is no class with `manifest = Manifest(...)`")
+    return cls
+
+
+def describe(name: str, cls: type[Any]) -> Description:
+    """The class seen from outside.
+
+    Raises:
+        ManifestError: for whatever in it is wrong, in a sentence.
+    """
+    manifest: Manifest = cls.manifest
+    if manifest.name != name:
+        raise ManifestError(f"its entry point is named {name} and its manifest {manifest.name}; they must agree")
+    if not PLUGIN_NAME.fullmatch(name):
+        raise ManifestError(f"{name} is no plugin name: a lower-case letter, then up to 29 of a-z 0-9 _ -")
+    kind: object = manifest.settings
+    if not isinstance(kind, type) or not issubclass(kind, Settings):
+        raise ManifestError("its settings are no subclass of Settings")
+    if manifest.api != API:
+        raise ManifestError(f"it was written for plugin interface {manifest.api}; this rosey speaks {API}")
+    for ask in manifest.asks:
+        if not is_grant(ask):
+            raise ManifestError(f"it asks for {ask}, which is no grant")
+    members = [member for _, member in inspect.getmembers(cls, inspect.isfunction)]
+    commands = tuple(getattr(member, COMMAND) for member in members if hasattr(member, COMMAND))
+    queries = tuple(getattr(member, QUERY) for member in members if hasattr(member, QUERY))
+    _check_names(commands, queries)
+    return Description(
+        name=name,
+        summary=manifest.summary,
+        api=manifest.api,
+        asks=manifest.asks,
+        keeps=manifest.keeps,
+        shared=manifest.shared,
+        hooks=tuple(sorted(examine(cls))),
+        commands=commands,
+        queries=queries,
+        schema=msgspec.json.schema(kind),
+    )
+
+
+def _check_names(commands: tuple[CommandSpec, ...], queries: tuple[str, ...]) -> None:
+    seen: set[str] = set()
+    for spec in commands:
+        for word in (spec.name, *spec.aliases):
+            if not re.fullmatch(r"[^\sA-Z]{1,30}", word):
+                raise ManifestError(f"{word!r} is no name for a command: one lower-case word")
+            if word in seen:
+                raise ManifestError(f"it has the command {word} twice")
+            seen.add(word)
+    for name in queries:
+        if not QUERY_NAME.fullmatch(name):
+            raise ManifestError(f"{name!r} is no name for a query: a-z, 0-9 and _")
+
+
+_AT = re.compile(r" - at `(?:key in )?\$?\.?(.*?)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
+
+
+def check_settings(key: str, value: dict[str, Any], kind: type[Settings]) -> SettingsFault | None:
+    """What is wrong with settings, or `None`."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        at = _AT.search(text)
+        path = at[1] if at else ""
+        unknown = _UNKNOWN.search(text)
+        if unknown:
+            path = f"{path}.{unknown[1]}".lstrip(".")
+        return SettingsFault(key, path, _AT.sub("", text), _names_at(kind, path) if unknown else ())
+    except Exception as error:  # a plugin's own __post_init__
+        return SettingsFault(key, "", f"{type(error).__name__}: {error}")
+    return None
+
+
+def _names_at(kind: Any, path: str) -> tuple[str, ...]:
+    """The field names of the Struct that holds the last part of `path`."""
+    for part in path.split(".")[:-1]:
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        inner = fields.get(part.partition("[")[0])
+        structs = [c for c in (inner, *getattr(inner, "__args__", ())) if isinstance(c, type)]
+        structs = [c for c in structs if issubclass(c, msgspec.Struct)]
+        if not structs:
+            return ()
+        kind = structs[0]
+    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
+
+
+def look(inquiry: Inquiry) -> Finding:
+    """Import, describe, check; every fault becomes a sentence."""
+    try:
+        cls = load(inquiry.name, inquiry.value)
+        description = describe(inquiry.name, cls)
+    except ManifestError as error:
+        return Finding(reason=str(error))
+    except BaseException as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 2 else ""
+        return Finding(reason=f"it can't be imported: {type(error).__name__}: {error}{where}")
+    kind = cls.manifest.settings
+    faults = [check_settings(key, value, kind) for key, value in inquiry.settings.items()]
+    return Finding(description=description, faults=tuple(fault for fault in faults if fault))
+
+
+def main() -> None:
+    """Run as the child."""
+    out = int(sys.argv[1])
+    inquiry = msgspec.json.decode(sys.stdin.buffer.read(), type=Inquiry)
+    answer = msgspec.json.encode(look(inquiry))
+    with os.fdopen(out, "wb") as pipe:
+        pipe.write(answer)
+    # Threads that an import started must not keep the child alive.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

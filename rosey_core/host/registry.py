@@ -1,0 +1,231 @@
+"""Finds plugins by their entry points and learns about each in a child process, with a cache on disk.
+
+It owns what is known about plugins before they run: installed or not, described or why not, settings right or
+wrong, grants given or missing. It runs none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rosey_core.config import Config, PluginConfig
+from rosey_core.host.describe import Finding, Inquiry
+from rosey_core.layers import merge
+from rosey_core.manifest import Description
+from rosey_core.subjects import ENTRY_POINTS
+
+SECONDS = 30.0
+FORMAT = 1
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of one plugin.
+
+    `state` is `ready`, `disabled`, `missing` (enabled, and not installed), `broken` (with its reason) or `held`
+    (grants are missing, with the line to add).
+    """
+
+    name: str
+    state: str
+    reason: str = ""
+    package: str = ""
+    version: str = ""
+    value: str = ""
+    finding: Finding = Finding()
+
+    @property
+    def description(self) -> Description | None:
+        """What the plugin says of itself, where it could be read."""
+        return self.finding.description
+
+
+class _Cached(msgspec.Struct, frozen=True):
+    key: str
+    finding: Finding
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Every plugin that is installed, by name. Nothing is imported."""
+    return {point.name: point for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda p: p.name)}
+
+
+def settings_of(plugin: PluginConfig, channel: str) -> dict[str, Any]:
+    """A plugin's settings in one channel, not yet typed."""
+    own = plugin.channels.get(channel)
+    return merge(plugin.settings, own.settings) if own else dict(plugin.settings)
+
+
+def enabled_in(plugin: PluginConfig, channel: str) -> bool:
+    """Whether a plugin is switched on in a channel."""
+    own = plugin.channels.get(channel)
+    return plugin.enabled if own is None or own.enabled is None else own.enabled
+
+
+def is_enabled(config: Config, name: str) -> bool:
+    """Whether a plugin is switched on in any channel."""
+    plugin = config.plugins.get(name)
+    return plugin is not None and any(enabled_in(plugin, channel) for channel in config.channels)
+
+
+def _inquiry(config: Config, point: EntryPoint) -> Inquiry:
+    plugin = config.plugins.get(point.name, PluginConfig())
+    # The general settings are checked first, so that a fault in them is told where it stands.
+    checks: dict[str, dict[str, Any]] = {f"plugins.{point.name}.settings": dict(plugin.settings)}
+    for channel, own in plugin.channels.items():
+        if own.settings:
+            key = f"plugins.{point.name}.channels.{channel}.settings"
+            checks[key] = settings_of(plugin, channel)
+    return Inquiry(point.name, point.value, checks)
+
+
+def _key(point: EntryPoint, inquiry: Inquiry) -> str:
+    """Changes whenever the plugin's code, its settings or this interpreter does."""
+    digest = hashlib.sha256(repr((FORMAT, sys.version, sys.path)).encode())
+    digest.update(msgspec.json.encode(inquiry))
+    if point.dist is not None:
+        digest.update(f"{point.dist.name} {point.dist.version}".encode())
+    top = point.module.partition(".")[0]
+    for directory in sys.path:
+        for code in (
+            Path(directory or ".") / f"{top}.py",
+            *sorted((Path(directory or ".") / top).rglob("*.py")),
+        ):
+            with contextlib.suppress(OSError):
+                stat = code.stat()
+                digest.update(f"{code} {stat.st_mtime_ns} {stat.st_size}".encode())
+    return digest.hexdigest()
+
+
+async def _ask_child(inquiry: Inquiry) -> Finding:
+    """Run the child that looks at one plugin."""
+    read, write = os.pipe()
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "rosey_core.host.describe",
+            str(write),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(write,),
+        )
+    except OSError as error:
+        os.close(read)
+        os.close(write)
+        return Finding(reason=f"the process that describes it did not start: {error}")
+    os.close(write)
+    try:
+        async with asyncio.timeout(SECONDS):
+            _, errors = await child.communicate(msgspec.json.encode(inquiry))
+            answer = await asyncio.to_thread(_read_all, read)
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+        return Finding(reason=f"it did not describe itself within {SECONDS:g} s")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        os.close(read)
+    try:
+        return msgspec.json.decode(answer, type=Finding)
+    except msgspec.DecodeError:
+        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        return Finding(reason=f"the process that describes it ended with code {child.returncode}: {last}")
+
+
+def _read_all(descriptor: int) -> bytes:
+    chunks = []
+    while chunk := os.read(descriptor, 1 << 16):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _find(config: Config, point: EntryPoint, cache: Path) -> Finding:
+    inquiry = _inquiry(config, point)
+    key = _key(point, inquiry)
+    path = cache / f"{point.name}.json"
+    cached = _read(path)
+    if cached is not None and cached.key == key:
+        return cached.finding
+    finding = await _ask_child(inquiry)
+    if finding.description is not None:
+        # A failure is asked for again each time: what it lacks may be there by then.
+        _write(path, _Cached(key, finding))
+    return finding
+
+
+def _read(path: Path) -> _Cached | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Cached)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write(path: Path, cached: _Cached) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}")
+    # The cache saves time and nothing else: without it the next start asks again.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(msgspec.json.encode(cached))
+        temporary.replace(path)
+
+
+def _known(config: Config, name: str, point: EntryPoint | None, finding: Finding) -> Known:
+    if point is None:
+        return Known(
+            name,
+            "missing",
+            f"it is enabled, and no installed package offers it; pip install rosey-plugin-{name}, or remove "
+            f"[plugins.{name}]",
+        )
+    package = point.dist.name if point.dist else ""
+    version = point.dist.version if point.dist else ""
+
+    def known(state: str, reason: str = "") -> Known:
+        return Known(name, state, reason, package, version, point.value, finding)
+
+    if finding.description is None:
+        return known("broken" if is_enabled(config, name) else "disabled", finding.reason)
+    if not is_enabled(config, name):
+        return known("disabled")
+    asks = finding.description.asks
+    granted = set(config.plugins[name].grant)
+    if missing := [ask for ask in asks if ask not in granted]:
+        line = ", ".join(f'"{grant}"' for grant in sorted(granted | set(asks)))
+        return known("held", f"not granted: {', '.join(missing)}; under [plugins.{name}] write  grant = [{line}]")
+    return known("ready")
+
+
+async def survey(config: Config, cache: Path, *, only: Iterable[str] | None = None) -> dict[str, Known]:
+    """What is known of every plugin: those installed, and those that the configuration names.
+
+    Args:
+        config: says which are enabled and with which settings.
+        cache: the directory of cached findings.
+        only: look at these names instead of all.
+    """
+    points = installed()
+    names = sorted(set(only) if only is not None else points.keys() | config.plugins.keys())
+    findings = await asyncio.gather(
+        *(_find(config, points[name], cache) if name in points else _none() for name in names)
+    )
+    return {
+        name: _known(config, name, points.get(name), finding)
+        for name, finding in zip(names, findings, strict=True)
+        if name in points or is_enabled(config, name)
+    }
+
+
+async def _none() -> Finding:
+    return Finding()

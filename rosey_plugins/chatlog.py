@@ -1,0 +1,182 @@
+"""logging: chat and media lines to files, one for each channel, rotated by size.
+
+A line that CyTube repeats at a join is written only if it is newer than the newest in the file, so that a rejoin
+fills in what was missed and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimpl
+from rosey_core.api import events as ev
+
+TAIL = 65_536
+
+
+class LoggingSettings(Settings):
+    """`format`: lines of text, or JSON. `max_mib`: a file's size, after which it is rotated. `keep`: old files."""
+
+    format: Literal["text", "json"] = "text"
+    max_mib: Annotated[float, Meta(gt=0, le=4096)] = 10
+    keep: Annotated[int, Meta(ge=0, le=1000)] = 9
+
+
+# Line separators would let a chat line forge another; C1 and bidi controls mislead whoever reads the file.
+_STRIPPED = dict.fromkeys(
+    [
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        *(0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2065),
+        *range(0x2066, 0x206A),
+        *range(0xD800, 0xE000),
+    ]
+)
+
+
+def clean(text: str) -> str:
+    """`text` without control, bidi and zero-width characters and lone surrogates."""
+    return text if text.isascii() and text.isprintable() else text.translate(_STRIPPED)
+
+
+def stamp(seconds: float) -> str:
+    """UTC seconds as `2026-11-24T04:02:13.123Z`."""
+    moment = datetime.fromtimestamp(round(seconds * 1000) / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def text_of(event: NormalizedEvent) -> str:
+    """An event as people read it; empty for what is not written."""
+    match event.data:
+        case ev.ChatMessage(username=name, text=text, kind="action"):
+            return f"* {clean(name)} {clean(text)}"
+        case ev.ChatMessage(username=name, text=text):
+            return f"<{clean(name)}> {clean(text)}"
+        case ev.ChatCleared(cleared_by=name):
+            return f"-- {clean(name)} cleared the chat"
+        case ev.MediaPlayed(media=media, queued_by=by):
+            source = f", queued by {clean(by)}" if by else ""
+            return f"-- plays {clean(media.title)} ({clean(media.link or f'{media.type}:{media.id}')}){source}"
+        case ev.MediaQueued(item=item):
+            return f"-- {clean(item.queued_by)} queued {clean(item.media.title)}"
+    return ""
+
+
+def fields_of(event: NormalizedEvent) -> dict[str, Any]:
+    """The same as fields for a JSON line."""
+    match event.data:
+        case ev.ChatMessage(username=name, text=text, kind=kind):
+            return {"type": event.event_type, "user": clean(name), "text": clean(text), "kind": kind}
+        case ev.ChatCleared(cleared_by=name):
+            return {"type": event.event_type, "user": clean(name)}
+        case ev.MediaPlayed(media=media, queued_by=by):
+            return {
+                "type": event.event_type,
+                "title": clean(media.title),
+                "link": media.link,
+                "user": clean(by),
+            }
+        case ev.MediaQueued(item=item):
+            return {
+                "type": event.event_type,
+                "title": clean(item.media.title),
+                "link": item.media.link,
+                "user": clean(item.queued_by),
+            }
+    return {}
+
+
+class _File(RotatingFileHandler):
+    """A rotated file that tells its caller when it can't be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  the library's name
+        raise  # noqa: PLE0704  called in an except block: the caller shall hear of a full disk
+
+
+class _Channel:
+    """One channel's file, and the time of the newest line in it."""
+
+    def __init__(self, path: Path, settings: LoggingSettings) -> None:
+        self.newest = newest(path)
+        self._file = _File(
+            path, maxBytes=int(settings.max_mib * 1024 * 1024), backupCount=settings.keep, encoding="utf-8"
+        )
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write lines, in one go."""
+        self._file.emit(logging.makeLogRecord({"msg": "\n".join(lines)}))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def newest(path: Path) -> str:
+    """The stamp of the newest line in a file, empty if there is none."""
+    for candidate in (path, path.with_name(f"{path.name}.1")):
+        if not candidate.exists():
+            continue
+        with candidate.open("rb") as file:
+            file.seek(max(0, candidate.stat().st_size - TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+        stamps = [line.removeprefix('{"time": "')[:24] for line in lines]
+        if good := [s for s in stamps if len(s) == len("2026-11-24T04:02:13.123Z") and s[-1] == "Z"]:
+            return max(good)
+    return ""
+
+
+class ChatLog:
+    """Writes what is said and what plays."""
+
+    manifest = Manifest(
+        name="logging",
+        summary="Writes chat and media lines to rotated files.",
+        settings=LoggingSettings,
+        asks=("chat.read", "media.read"),
+        keeps="every chat line, with the name of who said it, in files",
+        shared=True,
+    )
+
+    def __init__(self, settings: LoggingSettings) -> None:
+        self._settings = settings
+        self._channels: dict[str, _Channel] = {}
+
+    @hookimpl(history=True, stopped=True, own=True, server=True)
+    def on_events(self, ctx: Context, events: Sequence[NormalizedEvent]) -> None:
+        """Write a list of events."""
+        channel = self._channels.get(ctx.channel_name)
+        if channel is None:
+            path = ctx.directory / f"{ctx.channel_name}.log"
+            channel = self._channels[ctx.channel_name] = _Channel(path, self._settings)
+        if lines := [line for event in events if (line := self._line(channel, event))]:
+            channel.write(lines)
+
+    def _line(self, channel: _Channel, event: NormalizedEvent) -> str:
+        when = stamp(event.timestamp)
+        if event.metadata.history and when <= channel.newest:
+            return ""
+        if self._settings.format == "json":
+            fields = fields_of(event)
+            line = json.dumps({"time": when} | fields, ensure_ascii=False) if fields else ""
+        else:
+            text = text_of(event)
+            line = f"{when} {text}" if text else ""
+        if line and not event.metadata.history:
+            channel.newest = max(channel.newest, when)
+        return line
+
+    @hookimpl
+    def stop(self) -> None:
+        """Close the files."""
+        for channel in self._channels.values():
+            channel.close()

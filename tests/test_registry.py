@@ -1,0 +1,142 @@
+"""Plugins are found by entry points and described in a child, whatever they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rosey_core.config import ChannelConfig, Config, PluginChannel, PluginConfig
+from rosey_core.host import registry
+from rosey_core.host.describe import Finding
+from rosey_core.host.registry import Known, installed, settings_of, survey
+
+
+def config(**plugins: PluginConfig) -> Config:
+    """Two channels, and these plugins."""
+    return Config(
+        version=1,
+        channels={"cytube": ChannelConfig(room="r"), "other": ChannelConfig(room="o")},
+        plugins={name.replace("_", "-"): plugin for name, plugin in plugins.items()},
+    )
+
+
+async def one(name: str, settings: Config, cache: Path) -> Known:
+    """What is known of one plugin."""
+    return (await survey(settings, cache, only=[name]))[name]
+
+
+def test_bundled_plugins_are_installed() -> None:
+    """Echo and logging register in the group that others use."""
+    assert {"echo", "logging"} <= installed().keys()
+
+
+async def test_ready(tmp_path: Path) -> None:
+    """A plugin that is enabled and has its grants is ready, and described without being imported here."""
+    known = await one("echo", config(echo=PluginConfig(enabled=True, grant=("chat.read", "chat.send"))), tmp_path)
+    assert known.state == "ready"
+    assert known.package == "rosey-bot"
+    assert known.description is not None
+    assert known.description.hooks == ("on_chat_message",)
+    assert [spec.name for spec in known.description.commands] == ["echo"]
+    assert known.description.schema["$ref"]
+
+
+async def test_held(tmp_path: Path) -> None:
+    """A plugin that lacks a grant is held, and the reason is the line to write."""
+    known = await one("echo", config(echo=PluginConfig(enabled=True, grant=("chat.read",))), tmp_path)
+    assert known.state == "held"
+    assert known.reason == ('not granted: chat.send; under [plugins.echo] write  grant = ["chat.read", "chat.send"]')
+
+
+async def test_missing(tmp_path: Path) -> None:
+    """A plugin that is enabled and not installed is missing, with what to do."""
+    known = await one("nosuch", config(nosuch=PluginConfig(enabled=True)), tmp_path)
+    assert known.state == "missing"
+    assert "pip install rosey-plugin-nosuch" in known.reason
+
+
+async def test_disabled(tmp_path: Path) -> None:
+    """A plugin that nobody enabled is disabled, and described all the same."""
+    known = await one("echo", config(), tmp_path)
+    assert known.state == "disabled"
+    assert known.description is not None
+
+
+async def test_enabled_in_one_channel(tmp_path: Path) -> None:
+    """A plugin may be on in one channel only."""
+    plugin = PluginConfig(grant=("chat.read", "chat.send"), channels={"other": PluginChannel(enabled=True)})
+    assert (await one("echo", config(echo=plugin), tmp_path)).state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    (
+        ("broken-import", "it can't be imported: ModuleNotFoundError: No module named 'no_such_package_at_all'"),
+        ("broken-syntax", "it can't be imported: SyntaxError: invalid syntax"),
+        ("crasher", "the process that describes it ended with code 3"),
+        ("misspelt", "Misspelt.on_chat_mesage is no hook; did you mean on_chat_message?"),
+        ("unmarked", "Unmarked.on_chat_message has the name of a hook but no @hookimpl"),
+        ("wrongarg", "Argument(s) {'password'} are declared in the hookimpl but can not be found in the hookspec"),
+        ("nomanifest", "zoo_bad:NoManifest is no class with `manifest = Manifest(...)`"),
+        ("wrongname", "its entry point is named wrongname and its manifest othername; they must agree"),
+        ("wronggrant", "it asks for chat.everything, which is no grant"),
+    ),
+)
+async def test_broken(name: str, reason: str, tmp_path: Path, zoo: Path) -> None:
+    """A plugin that can't be described is broken, with a reason a person can use; nothing else suffers."""
+    plugins = {name.replace("-", "_"): PluginConfig(enabled=True), "recorder": PluginConfig(enabled=True)}
+    known = await survey(config(**plugins), tmp_path, only=[name, "recorder"])
+    assert known[name].state == "broken"
+    assert reason in known[name].reason
+    assert known["recorder"].state == "held"
+
+
+async def test_hanging_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin whose import never ends is given up."""
+    package = tmp_path / "plugins"
+    info = package / "hang-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hang\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rosey.plugins]\nhang = hang_import:Plugin\n")
+    (package / "hang_import.py").write_text("import threading\nthreading.Event().wait()\n")
+    monkeypatch.syspath_prepend(str(package))
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    monkeypatch.setattr(registry, "SECONDS", 1.0)
+    known = await one("hang", config(hang=PluginConfig(enabled=True)), tmp_path)
+    assert known.reason == "it did not describe itself within 1 s"
+
+
+async def test_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look starts no child; changed settings do."""
+    settings = config(echo=PluginConfig(enabled=True))
+    first = await one("echo", settings, tmp_path)
+
+    async def no_child(_: object) -> Finding:
+        return Finding(reason="asked a child")
+
+    monkeypatch.setattr(registry, "_ask_child", no_child)
+    assert await one("echo", settings, tmp_path) == first
+    changed = config(echo=PluginConfig(enabled=True, settings={"automatic": True}))
+    assert (await one("echo", changed, tmp_path)).reason == "asked a child"
+
+
+async def test_a_spoilt_cache_is_asked_again(tmp_path: Path) -> None:
+    """A cache file that is no JSON is no harm."""
+    settings = config(echo=PluginConfig(enabled=True))
+    first = await one("echo", settings, tmp_path)
+    (tmp_path / "echo.json").write_text("spoilt{")
+    assert await one("echo", settings, tmp_path) == first
+
+
+async def test_settings_faults(tmp_path: Path) -> None:
+    """Wrong settings are found in the child, with path, message and the names that would be right."""
+    plugin = PluginConfig(
+        enabled=True,
+        settings={"automatik": True},
+        channels={"other": PluginChannel(settings={"automatic": "yes"})},
+    )
+    known = await one("echo", config(echo=plugin), tmp_path)
+    first, second = known.finding.faults
+    assert (first.key, first.path, first.known) == ("plugins.echo.settings", "automatik", ("automatic",))
+    assert second.key == "plugins.echo.channels.other.settings"

@@ -1,0 +1,48 @@
+"""Event numbers grow, also over restarts and kills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rosey_core import sequence
+from rosey_core.errors import RoseyError
+from rosey_core.sequence import Sequence
+
+
+def test_grows_over_restarts(tmp_path: Path) -> None:
+    """A new run begins behind everything that the last one may have used."""
+    first = Sequence(tmp_path / "seq" / "cytube")
+    used = [first.take() for _ in range(1000)]
+    assert used == list(range(1, 1001))
+    assert Sequence(tmp_path / "seq" / "cytube").take() > used[-1]
+
+
+def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers go on over the end of a block, and the next block is on disk before it is used."""
+    monkeypatch.setattr(sequence, "BLOCK", 10)
+    numbers = Sequence(tmp_path / "s")
+    taken = [numbers.take() for _ in range(35)]
+    assert taken == list(range(1, 36))
+    assert int((tmp_path / "s").read_text()) > 35
+
+
+def test_a_spoilt_file(tmp_path: Path) -> None:
+    """A file that holds something else is an error that says what to do."""
+    (tmp_path / "s").write_text("many")
+    with pytest.raises(RoseyError, match="should hold a number and holds something else"):
+        Sequence(tmp_path / "s")
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a block can't be reserved the numbers go on, and the fault is there to be shown until it ends."""
+    monkeypatch.setattr(sequence, "BLOCK", 2)
+    monkeypatch.setattr(sequence, "RETRY", 2)
+    numbers = Sequence(tmp_path / "d" / "s")
+    (tmp_path / "d" / "s.new").mkdir()
+    assert [numbers.take() for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert "can't be written" in numbers.fault
+    (tmp_path / "d" / "s.new").rmdir()
+    assert [numbers.take() for _ in range(5)] == [6, 7, 8, 9, 10]
+    assert numbers.fault == ""

@@ -1,0 +1,3 @@
+"""A plugin that is no Python."""
+
+def (:

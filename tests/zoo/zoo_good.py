@@ -1,0 +1,256 @@
+"""Plugins that are described well and then behave in every way a host must bear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rosey_core.api import (
+    CommandCall,
+    Context,
+    Manifest,
+    NormalizedEvent,
+    NotReady,
+    Secret,
+    Settings,
+    Verdict,
+    command,
+    hookimpl,
+    query,
+)
+
+
+class Plain:
+    """What they share: no settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+
+class Raiser(Plain):
+    """Raises at every chance."""
+
+    manifest = Manifest(name="raiser", summary="Raises.", asks=("chat.read", "chat.send"))
+
+    @hookimpl
+    async def on_chat_message(self) -> None:
+        """Raise."""
+        raise ValueError("raiser raised")
+
+    @command("raise")
+    async def fail(self, ctx: Context, call: CommandCall) -> str:
+        """Raises."""
+        raise ValueError(f"raised for {call.user}")
+
+
+class Hanger(Plain):
+    """Never comes back."""
+
+    manifest = Manifest(name="hanger", summary="Hangs.", asks=("chat.read", "chat.send"))
+
+    @hookimpl
+    async def on_chat_message(self) -> None:
+        """Hang."""
+        await asyncio.Event().wait()
+
+    @command("hang")
+    async def hang(self, ctx: Context, call: CommandCall) -> str:
+        """Hangs."""
+        await asyncio.Event().wait()
+        return "never"
+
+
+class Blocker(Plain):
+    """Blocks the loop for half a second when told."""
+
+    manifest = Manifest(name="blocker", summary="Blocks.", asks=("chat.read",))
+
+    @hookimpl
+    def on_chat_message(self, event: NormalizedEvent) -> None:
+        """Block."""
+        if event.data.text == "block":
+            time.sleep(0.5)
+
+
+class Quitter(Plain):
+    """Wants to end the program, in a hook and in a task."""
+
+    manifest = Manifest(name="quitter", summary="Quits.", asks=("chat.read",))
+
+    @hookimpl
+    async def on_chat_message(self) -> None:
+        """Quit twice."""
+        asyncio.get_running_loop().create_task(self._quit())
+        await asyncio.sleep(0)
+        sys.exit(1)
+
+    async def _quit(self) -> None:
+        sys.exit(2)
+
+
+class Recorder(Plain):
+    """Writes down everything it hears, a JSON line each."""
+
+    manifest = Manifest(
+        name="recorder",
+        summary="Records.",
+        asks=("chat.read", "chat.pm", "user.read", "media.read", "poll.read", "channel.read", "channel.state"),
+    )
+
+    @hookimpl
+    def on_events(self, ctx: Context, events: Sequence[NormalizedEvent]) -> None:
+        """Write a list of events."""
+        with (ctx.directory / "heard.jsonl").open("a", encoding="utf-8") as file:
+            for event in events:
+                data = event.data
+                row = {
+                    "seq": event.seq,
+                    "type": event.event_type,
+                    "text": getattr(data, "text", ""),
+                    "count": getattr(data, "count", 0),
+                    "time": time.time(),
+                }
+                file.write(json.dumps(row) + "\n")
+
+    @command("list")
+    async def list(self, ctx: Context, call: CommandCall) -> str:
+        """Tells how long the playlist is."""
+        return f"{len(ctx.channel.playlist)} items"
+
+
+class Censor(Plain):
+    """A judge that stops lines with `spam` in them."""
+
+    manifest = Manifest(name="censor", summary="Stops spam.", asks=("chat.read", "judge"))
+
+    @hookimpl
+    def judge(self, event: NormalizedEvent) -> Verdict | None:
+        """Stop spam."""
+        return Verdict(stop=True, reason="spam") if "spam" in event.data.text else None
+
+
+class SleepyJudge(Plain):
+    """A judge that never answers."""
+
+    manifest = Manifest(name="sleepy", summary="Sleeps.", asks=("chat.read", "judge"))
+
+    @hookimpl
+    async def judge(self) -> Verdict | None:
+        """Sleep."""
+        await asyncio.Event().wait()
+        return None
+
+
+class ParrotSettings(Settings):
+    """How often it repeats."""
+
+    times: int = 1
+
+
+class Parrot:
+    """Answers `flood` with many lines, and private messages with private messages."""
+
+    manifest = Manifest(
+        name="parrot",
+        summary="Repeats.",
+        settings=ParrotSettings,
+        asks=("chat.read", "chat.send", "chat.pm", "chat.pm.send"),
+    )
+
+    def __init__(self, settings: ParrotSettings) -> None:
+        self.times = settings.times
+
+    @hookimpl
+    async def on_chat_message(self, ctx: Context, event: NormalizedEvent) -> None:
+        """Repeat."""
+        if event.data.text == "flood":
+            receipts = [ctx.say(f"line {n}") for n in range(1, self.times + 1)]
+            outcomes = [(await receipt.outcome()).state for receipt in receipts]
+            (ctx.directory / "outcomes.json").write_text(json.dumps(outcomes))
+
+    @hookimpl
+    async def on_chat_pm(self, ctx: Context, event: NormalizedEvent) -> None:
+        """Answer a private message, and write down what became of the answer."""
+        outcome = await ctx.pm(event.data.username, f"you said {event.data.text}").outcome()
+        with (ctx.directory / "pms.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"to": event.data.username, "state": outcome.state}) + "\n")
+
+
+class Asker(Plain):
+    """Has queries, and asks its own."""
+
+    manifest = Manifest(name="asker", summary="Asks.", asks=("chat.read", "chat.send", "query:asker"), shared=False)
+
+    @query("add")
+    async def add(self, ctx: Context, a: int, b: int = 1) -> int:
+        """Add two numbers."""
+        return a + b
+
+    @query("fail")
+    async def fail(self, ctx: Context) -> int:
+        """Fail."""
+        raise RuntimeError("no")
+
+    @command("add", usage="A B", aliases=("plus",))
+    async def add_them(self, ctx: Context, call: CommandCall) -> str:
+        """Adds two numbers."""
+        return str(await ctx.query("asker", "add", a=int(call.args[0]), b=int(call.args[1])))
+
+    @command("publish")
+    async def tell(self, ctx: Context, call: CommandCall) -> str:
+        """Publishes an event of its own."""
+        ctx.publish("told", {"by": call.user})
+        return "published"
+
+
+class KeeperSettings(Settings):
+    """Where its secret is found."""
+
+    token: Secret
+
+
+class SecretKeeper:
+    """Has a secret, and is careless with it."""
+
+    manifest = Manifest(
+        name="keeper", summary="Keeps a secret.", settings=KeeperSettings, asks=("chat.read", "chat.send")
+    )
+
+    def __init__(self, settings: KeeperSettings) -> None:
+        self.settings = settings
+
+    @command("leak")
+    async def leak(self, ctx: Context, call: CommandCall) -> str:
+        """Logs its secret and raises it."""
+        token = ctx.secret(self.settings.token)
+        ctx.log.warning("keeper.careless", token=token, nested={"token": [token]})
+        raise RuntimeError(f"could not log in with {token}")
+
+
+class SlowStart(Plain):
+    """Is not ready at first."""
+
+    manifest = Manifest(name="slowstart", summary="Starts late.", asks=("chat.read",))
+    tries = 0
+
+    @hookimpl
+    async def start(self, ctx: Context) -> None:
+        """Be ready at the second try."""
+        self.tries += 1
+        if self.tries < 2:
+            raise NotReady("the disk is not there yet", retry=0.05)
+
+
+class BadStart(Plain):
+    """Fails to start."""
+
+    manifest = Manifest(name="badstart", summary="Fails to start.", asks=("chat.read",))
+
+    @hookimpl
+    def start(self, ctx: Any) -> None:
+        """Fail."""
+        raise OSError("no space left on device")
