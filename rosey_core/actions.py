@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
+
+from rosey_core.media import parse
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -144,19 +147,31 @@ class SetAway(Action, frozen=True):
 
 
 class QueueMedia(Action, frozen=True):
-    """Put something into the playlist. `id` and `type` are CyTube's; `channel.media.parse` makes them from a link.
+    """Put something into the playlist: a `link`, or CyTube's own `id` and `type`, which a link is turned into.
 
     `title` is for raw files and custom embeds only, `duration` (seconds) for live media only.
     """
 
     name = "media.queue"
     summary = "add to the playlist"
-    id: str
-    type: str
+    id: str = ""
+    type: str = ""
     position: Literal["end", "next"] = "end"
     temp: bool = True
     title: str | None = None
     duration: float | None = None
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.link:
+            if not self.id or not self.type:
+                raise ValueError("give a link, or an id and a type")
+            return
+        found = parse(self.link)
+        if found is None:
+            raise ValueError(f"{self.link!r} is no link to media that CyTube knows")
+        force_setattr(self, "id", found.id)
+        force_setattr(self, "type", found.type)
 
 
 class DeleteMedia(Action, frozen=True):

@@ -1,0 +1,166 @@
+"""What waits to be sent: jobs by kind and priority, bounded.
+
+Owns order and the bound. It sends nothing, knows no time, and settles nothing: that is the `sender`'s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from rosey_core.actions import Outcome
+from rosey_core.cytube.rule import PIPELINED
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Iterator
+
+    from rosey_core.actions import Action
+    from rosey_core.cytube.rule import Frame, Rule
+
+
+class Priority(IntEnum):
+    """What goes first; smaller is sooner."""
+
+    MODERATION = 0
+    REPLY = 1
+    CHATTER = 2
+
+
+class Job:
+    """An action on its way.
+
+    Attributes:
+        frames: what to send for it, one or more; `part` is the index of the one that is next, or under way.
+        order: its priority, and a number that grows with each job.
+        born: when it came; `sent` and `deadline` are of the part under way.
+        tries: how often this part went out in vain.
+        bad: the first outcome of a part that was not `done`.
+    """
+
+    __slots__ = (
+        "action",
+        "bad",
+        "born",
+        "deadline",
+        "frames",
+        "future",
+        "order",
+        "part",
+        "rule",
+        "sent",
+        "tries",
+    )
+
+    def __init__(
+        self,
+        action: Action,
+        rule: Rule[Any],
+        frames: tuple[Frame, ...],
+        future: Future[Outcome],
+        order: tuple[Priority, int],
+        born: float,
+    ) -> None:
+        self.action = action
+        self.rule = rule
+        self.future = future
+        self.order = order
+        self.born = born
+        self.frames = frames
+        self.part = 0
+        self.tries = 0
+        self.bad: Outcome | None = None
+        self.sent = 0.0
+        self.deadline = 0.0
+
+    @property
+    def frame(self) -> Frame:
+        """The part that is next, or under way."""
+        return self.frames[self.part]
+
+    def named(self, outcome: Outcome) -> Outcome:
+        """`outcome`, saying which part of several it is about."""
+        if len(self.frames) == 1:
+            return outcome
+        return Outcome(outcome.state, f"part {self.part + 1} of {len(self.frames)}: {outcome.reason}")
+
+
+class Kind:
+    """What waits of one kind.
+
+    Attributes:
+        busy: how many of it are under way.
+        hold: nothing of it goes before that time.
+    """
+
+    __slots__ = ("busy", "hold", "name", "waiting")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting: tuple[deque[Job], ...] = tuple(deque() for _ in Priority)
+        self.busy = 0
+        self.hold = 0.0
+
+    def head(self) -> Job | None:
+        """What goes next, if anything may go."""
+        head = next((jobs[0] for jobs in self.waiting if jobs), None)
+        if head is not None and self.busy and (head.rule.alone or self.name not in PIPELINED):
+            return None
+        return head
+
+
+class Waiting:
+    """All that waits.
+
+    Args:
+        limit: how many jobs may wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._kinds: dict[str, Kind] = {}
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._kinds.values())
+
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return sum(len(jobs) for kind in self for jobs in kind.waiting)
+
+    def of(self, job: Job) -> Kind:
+        """The kind of a job, with all that waits of it."""
+        name = job.rule.kind
+        kind = self._kinds.get(name)
+        if kind is None:
+            kind = self._kinds[name] = Kind(name)
+        return kind
+
+    def jobs(self) -> list[Job]:
+        """All jobs that wait."""
+        return [job for kind in self for jobs in kind.waiting for job in jobs]
+
+    def add(self, job: Job) -> None:
+        """At the end of its priority."""
+        self.of(job).waiting[job.order[0]].append(job)
+
+    def put_back(self, job: Job) -> None:
+        """To the head of its priority: it has to go again, or on."""
+        self.of(job).waiting[job.order[0]].appendleft(job)
+
+    def remove(self, job: Job) -> None:
+        """It no longer waits."""
+        self.of(job).waiting[job.order[0]].remove(job)
+
+    def give_way(self, priority: Priority) -> Job | None:
+        """Take out what has to go so that one of `priority` may wait in a full queue.
+
+        That is the newest of the lowest priority below it, or `None` when there is none.
+        """
+        for lower in sorted(Priority, reverse=True):
+            newest = [kind.waiting[lower][-1] for kind in self if kind.waiting[lower]]
+            if lower > priority and newest:
+                victim = max(newest, key=lambda job: job.order)
+                self.remove(victim)
+                return victim
+        return None
