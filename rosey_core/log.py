@@ -15,12 +15,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, TextIO, cast
 
 import msgspec
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from rosey_core.config import LogConfig
+from rosey_core.hidden import hidden
 from rosey_core.journal import Journal, is_journal
 from rosey_core.redact import Redaction, visible, visible_in_json
+
+# structlog imports rich where it is installed, for tracebacks that are not used here: 4 MB of a daemon's memory.
+with hidden("rich"):
+    import structlog
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 Form = Literal["console", "journal", "json"]
 Render = Callable[[EventDict], str]

@@ -129,6 +129,29 @@ def test_what_was_typed_comes_back(typed: str) -> None:
     assert read(escaped)[0] == typed
 
 
+PIECES = st.sampled_from(
+    [
+        "<strong>",
+        "</strong>",
+        '<span class="spoiler">',
+        "</span>",
+        "<em>",
+        "</em>",
+        "<code>",
+        "&lt;b&gt;",
+        "&amp;amp;",
+        " x ",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_the_short_way_is_the_long_way(html: str) -> None:
+    """What filters usually put around words is read as html.parser reads it; a link makes that one do it."""
+    link = '<a href="http://x"></a>'
+    assert read(html)[0] == read(html + link)[0]
+
+
 @pytest.mark.parametrize(
     ("add_class", "action", "server", "expected"),
     (

@@ -14,6 +14,9 @@ from html import unescape
 from html.parser import HTMLParser
 
 _TAG = re.compile(r"<[^<>]*>")
+# What rooms' filters put around words. Where a line has no other tag, taking these away is all that html.parser
+# would do, in a tenth of its time.
+_INLINE = re.compile(r"</?(?:strong|em|code|s|b|i|u|span)(?: class=\"[^\"<>]*\")?>")
 _LINK = re.compile(r"\w+://[^\s<>]+", re.ASCII)
 _LONG_NUMBER = re.compile(r"&#(?:\d{8,}|[xX][0-9a-fA-F]{8,});?")
 _NESTED_AMP = re.compile(r"&(?:amp;)+")
@@ -69,7 +72,8 @@ def read(html: str, *, gap: str = " ") -> tuple[str, tuple[str, ...]]:
     Where there is no link, addresses are found in the text: a room can turn CyTube's making of links off.
     `gap` stands for each `<br>` and each new block. It never raises: broken HTML loses its tags some other way.
     """
-    if "<" in html:
+    plain = _INLINE.sub("", html) if "<" in html else html
+    if "<" in plain:
         reader = _Reader(gap)
         try:
             reader.feed(_LONG_NUMBER.sub("", html) if "&#" in html else html)
@@ -81,7 +85,7 @@ def read(html: str, *, gap: str = " ") -> tuple[str, tuple[str, ...]]:
         if reader.links:
             return text, tuple(reader.links)
     else:
-        text = decode(html) if "&" in html else html
+        text = decode(plain)
     return text, tuple(_LINK.findall(text)) if "://" in text else ()
 
 
