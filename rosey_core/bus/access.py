@@ -1,0 +1,132 @@
+"""Who may do what on the embedded broker, and the configuration text that tells nats-server so. Pure.
+
+A client of the owner's may publish only the actions it was granted, read events if it may, and receive answers
+only under its own inbox prefix: `_INBOX_NAME`, which it has to set (`nats --inbox-prefix _INBOX_NAME`, or
+`inbox_prefix=` in nats-py). The usual `_INBOX` is nobody's, since whoever may read it reads everybody's answers.
+
+What the broker can't hold: which reply subject an asker names. So `may_answer` is asked before an answer goes out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import msgspec
+
+from rosey_core import subjects
+from rosey_core.actions import ACTIONS
+from rosey_core.config import NatsUser
+
+CORE = "core"
+"""The daemon's own user; no other may have this name."""
+
+EVERYTHING = (">",)
+MAX_PAYLOAD = 8 << 20
+"""Bytes that one message may have."""
+
+_QUERY = "query:"
+_INBOX = re.compile(r"_INBOX(?:_[a-z0-9_-]+)?(?:\.[^\s.*>]+)+")
+_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"} | {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)}
+
+
+class BrokerUser(msgspec.Struct, frozen=True):
+    """Somebody who may connect: `publish` and `subscribe` are patterns, and nothing else is allowed."""
+
+    name: str
+    password: str
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"BrokerUser({self.name!r}, publish={self.publish!r}, subscribe={self.subscribe!r})"
+
+
+def core_user(password: str = "") -> BrokerUser:
+    """The daemon's own user, who may do everything; without a password it gets a random one of 32 bytes."""
+    return BrokerUser(CORE, password or token_urlsafe(32), EVERYTHING, EVERYTHING)
+
+
+def owner_user(name: str, user: NatsUser, password: str, channels: Iterable[str]) -> BrokerUser:
+    """A client of the owner's: what its grants allow in these channels, and not more.
+
+    A grant of an action allows that action's subjects; `query:PLUGIN` allows that plugin's queries; grants to
+    read allow nothing here, because `read` does.
+    """
+    publish = []
+    for action in ACTIONS.values():
+        if action.grant in user.grant:
+            publish.append(f"{subjects.COMMANDS}.{action.name}")
+            publish += [subjects.command(channel, action.name) for channel in channels]
+    for grant in user.grant:
+        if grant.startswith(_QUERY):
+            publish += subjects.plugin_query(grant.removeprefix(_QUERY), "*")
+    read = (f"{subjects.PLATFORM}.>",) if user.read else ()
+    return BrokerUser(name, password, tuple(publish), (*read, f"{inbox(name)}.>"))
+
+
+def inbox(name: str) -> str:
+    """The prefix of a user's inboxes."""
+    return f"_INBOX_{name}"
+
+
+def may_answer(reply: str) -> bool:
+    """Whether a reply subject is somebody's inbox. Anything else would let an asker choose what we publish where.
+
+    The daemon's own inbox is none: nobody else may make it hear something there.
+    """
+    return _INBOX.fullmatch(reply) is not None and not reply.startswith(f"{inbox(CORE)}.")
+
+
+def conf(users: Iterable[BrokerUser], *, host: str, port: int, log_file: Path, ports: Path) -> str:
+    """The text of nats-server's configuration. It holds passwords.
+
+    Args:
+        users: everybody who may connect; nobody else may, also not without a name.
+        host: the address to listen on.
+        port: the port, or -1 for a free one.
+        log_file: where nats-server writes its log; kept to three files of 10 MiB.
+        ports: the directory in which it tells its port.
+    """
+    settings = {
+        "listen": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "server_name": "rosey",
+        "no_system_account": True,
+        "max_payload": MAX_PAYLOAD,
+        "max_pending": 4 * MAX_PAYLOAD,
+        "write_deadline": "5s",
+        "ping_interval": "20s",
+        "ping_max": 2,
+        "ports_file_dir": str(ports),
+        "log_file": str(log_file),
+        "logfile_size_limit": 10 << 20,
+        "logfile_max_num": 3,
+        "accounts": {"ROSEY": {"users": [_user(user) for user in users]}},
+    }
+    lines = ["# Written by rosey at each start. It holds passwords: keep it to yourself."]
+    lines += [f"{key}: {_text(value)}" for key, value in settings.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _user(user: BrokerUser) -> dict[str, Any]:
+    permissions = {}
+    for way in ("publish", "subscribe"):
+        patterns = getattr(user, way)
+        if patterns != EVERYTHING:
+            # An empty list of what is allowed would allow everything.
+            permissions[way] = {"allow": patterns} if patterns else {"deny": [">"]}
+    named = {"user": user.name, "password": user.password}
+    return named | ({"permissions": permissions} if permissions else {})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key}: {_text(item)}' for key, item in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value.translate(_ESCAPES)}"' if isinstance(value, str) else str(value)
