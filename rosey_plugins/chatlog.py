@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -49,10 +50,16 @@ def clean(text: str) -> str:
     return text if text.isascii() and text.isprintable() else text.translate(_STRIPPED)
 
 
+@lru_cache(maxsize=2)
+def _to_the_second(seconds: int) -> str:
+    """Most lines share their second with the line before."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def stamp(seconds: float) -> str:
     """UTC seconds as `2026-11-24T04:02:13.123Z`."""
-    moment = datetime.fromtimestamp(round(seconds * 1000) / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, ms = divmod(round(seconds * 1000), 1000)
+    return f"{_to_the_second(whole)}.{ms:03}Z"
 
 
 def text_of(event: NormalizedEvent) -> str:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 VERBS: dict[str, tuple[str, str]] = {
+    "sandbox": ("rosey_core.cli.sandbox:sandbox", "Try it here: a simulated channel, a broker and the bot."),
+    "run": ("rosey_core.cli.run:run", "Join the channels and run the plugins."),
+    "status": ("rosey_core.cli.status:status", "Show how a running rosey is."),
+    "plugins": ("rosey_core.cli.plugins:plugins", "List the plugins, or show one."),
     "check": ("rosey_core.cli.config:check", "Check the configuration and say what is wrong with it."),
     "config": ("rosey_core.cli.config:config", "Show the configuration, or its schema."),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosey_core.cli.options import configured, load
+from rosey_core.cli.options import configured, load, print_json
 from rosey_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,20 +20,28 @@ HIDDEN = "(hidden)"
 @click.command()
 @configured
 def check(config_path: Path | None, overrides: tuple[str, ...]) -> None:
-    """Check the configuration: every key, and that the secrets are where it says.
+    """Check the configuration: every key, the plugins' own settings, and that the secrets are where it says.
 
-    Prints one line, or everything that is wrong. Exit code 0 or 78.
+    Prints one line, or everything that is wrong. Exit code 0 or 78. A plugin that can't run is noted and no error:
+    everything else runs without it.
     """
+    from rosey_core.cli.plugins import survey_now
+    from rosey_core.host.check import problems
     from rosey_core.secret import check_secrets
 
     loaded = load(config_path, overrides)
     wrong, untried = check_secrets(loaded)
-    if wrong:
+    known = survey_now(loaded)
+    if wrong := [*wrong, *problems(loaded, known.values())]:
         raise ConfigError("\n".join(wrong))
     for note in untried:
         click.echo(f"note: {note}", err=True)
-    plugins = sum(plugin.enabled for plugin in loaded.config.plugins.values())
-    click.echo(f"ok: {_count(len(loaded.config.channels), 'channel')}, {_count(plugins, 'plugin')} enabled")
+    ready = 0
+    for plugin in known.values():
+        ready += plugin.state == "ready"
+        if plugin.state not in {"ready", "disabled"}:
+            click.echo(f"warning: the plugin {plugin.name} will not run ({plugin.state}): {plugin.reason}", err=True)
+    click.echo(f"ok: {_count(len(loaded.config.channels), 'channel')}, {_count(ready, 'plugin')} ready")
 
 
 @click.group()
@@ -53,10 +61,7 @@ def show(config_path: Path | None, overrides: tuple[str, ...], *, origin: bool, 
     loaded = load(config_path, overrides)
     tables = effective(loaded)
     if as_json:
-        import msgspec
-
-        data = {"config": tables, "origins": loaded.origins} if origin else tables
-        click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+        print_json({"config": tables, "origins": loaded.origins} if origin else tables)
         return
     from rosey_core.layers import dotted
     from rosey_core.redact import visible
@@ -74,12 +79,18 @@ def show(config_path: Path | None, overrides: tuple[str, ...], *, origin: bool, 
 
 @config.command()
 def schema() -> None:
-    """Print the JSON Schema of the file, for an editor that completes and checks as one types."""
-    import msgspec
+    """Print the JSON Schema of the file, for an editor that completes and checks as one types.
 
+    The settings of every installed plugin are in it.
+    """
+    import asyncio
+
+    from rosey_core.config import Config
+    from rosey_core.host.registry import survey
     from rosey_core.schema import schema as whole
 
-    click.echo(msgspec.json.format(msgspec.json.encode(whole()), indent=2).decode())
+    known = asyncio.run(survey(Config(version=1, channels={}), None))
+    print_json(whole({name: plugin.description.schema for name, plugin in known.items() if plugin.description}))
 
 
 def effective(loaded: Loaded) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""The options that verbs share, and the configuration that they name."""
+"""What verbs share: options, the configuration that they name, and how they print."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,3 +38,33 @@ def load(config_path: Path | None, overrides: tuple[str, ...]) -> Loaded:
     from rosey_core import settings
 
     return settings.load(settings.find(config_path), overrides=overrides)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON as people like to read it."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned columns; a column that is empty in every row is left out."""
+    import io
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from rosey_core.redact import visible
+
+    columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(visible(str(row[column]))) for column in columns))
+    width = None if sys.stdout.isatty() else 200
+    out = io.StringIO()
+    Console(file=out, width=width).print(made)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())

@@ -29,7 +29,8 @@ def problems(loaded: Loaded, known: Iterable[Known]) -> list[str]:
     known = tuple(known)
     found = []
     for plugin in known:
-        for fault in plugin.finding.faults:
+        # What is switched off may lack what it needs.
+        for fault in plugin.finding.faults if plugin.state != "disabled" else ():
             path = f"{fault.key}.{fault.path}".rstrip(".")
             found.append(explain(loaded, path, fault.message, fault.known))
     for channel in loaded.config.channels:

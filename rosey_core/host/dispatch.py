@@ -58,15 +58,17 @@ Invoke = Callable[[Context, Any], Any]
 def _invoker(hook: Hook) -> Invoke:
     """A call with just the arguments that the plugin named."""
     function = hook.function
-    wants_ctx, wants_subject = "ctx" in hook.argnames, any(name != "ctx" for name in hook.argnames)
-    return {
-        (True, True): lambda ctx, subject: (
-            function(ctx, subject) if hook.argnames[0] == "ctx" else function(subject, ctx)
-        ),
-        (True, False): lambda ctx, _: function(ctx),
-        (False, True): lambda _, subject: function(subject),
-        (False, False): lambda _, __: function(),
-    }[wants_ctx, wants_subject]
+    match hook.argnames:
+        case ():
+            return lambda _, __: function()
+        case ("ctx",):
+            return lambda ctx, _: function(ctx)
+        case (_,):
+            return lambda _, subject: function(subject)
+        case ("ctx", _):
+            return function
+        case _:
+            return lambda ctx, subject: function(subject, ctx)
 
 
 class Inside:
@@ -101,6 +103,7 @@ class Inside:
         self._quiet_until: dict[str, float] = {}
         self._unlogged: dict[str, int] = {}
         self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+        self._now = asyncio.get_running_loop().time
         self._by_type = {
             event_type: (_invoker(hook), hook.hears)
             for hook_name, event_type in EVENT_HOOKS.items()
@@ -136,16 +139,17 @@ class Inside:
             if not by_type and raw is None:
                 return
             for event in events:
-                hook = by_type.get(event.event_type) or (raw if event.event_type.startswith("raw.") else None)
-                if hook is not None and heard(hook[1], event.metadata):
-                    await self._run(call, event.event_type, hook[0], ctx, event)
+                kind = event.event_type
+                hook = by_type.get(kind) or (raw if kind.startswith("raw.") else None)
+                if hook is not None and (event.metadata is NOTHING or heard(hook[1], event.metadata)):
+                    await self._run(call, kind, hook[0], ctx, event)
 
         return deliver
 
     async def _run(self, call: Call, what: str, invoke: Invoke, ctx: Context, subject: object) -> None:
         counts = self.counts
         counts.calls += 1
-        call.since = asyncio.get_running_loop().time()
+        call.since = self._now()
         ctx.cause = subject
         try:
             result = invoke(ctx, subject)

@@ -151,8 +151,10 @@ def _read_all(descriptor: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _find(config: Config, point: EntryPoint, cache: Path) -> Finding:
+async def _find(config: Config, point: EntryPoint, cache: Path | None) -> Finding:
     inquiry = _inquiry(config, point)
+    if cache is None:
+        return await _ask_child(inquiry)
     key = _key(point, inquiry)
     path = cache / f"{point.name}.json"
     cached = _read(path)
@@ -207,12 +209,12 @@ def _known(config: Config, name: str, point: EntryPoint | None, finding: Finding
     return known("ready")
 
 
-async def survey(config: Config, cache: Path, *, only: Iterable[str] | None = None) -> dict[str, Known]:
+async def survey(config: Config, cache: Path | None, *, only: Iterable[str] | None = None) -> dict[str, Known]:
     """What is known of every plugin: those installed, and those that the configuration names.
 
     Args:
         config: says which are enabled and with which settings.
-        cache: the directory of cached findings.
+        cache: the directory of cached findings; `None` asks anew and keeps nothing.
         only: look at these names instead of all.
     """
     points = installed()

@@ -254,3 +254,45 @@ class BadStart(Plain):
     def start(self, ctx: Any) -> None:
         """Fail."""
         raise OSError("no space left on device")
+
+
+class Witness:
+    """Tells what the state is, and for how long the loop stood still because of rosey itself."""
+
+    manifest = Manifest(
+        name="witness", summary="Witnesses.", asks=("chat.read", "chat.send", "media.read", "channel.state")
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        self.worst = 0.0
+        self.queued = 0
+
+    @hookimpl
+    def start(self, ctx: Context) -> None:
+        """Begin to watch."""
+        ctx.spawn(self._watch())
+
+    async def _watch(self) -> None:
+        """Find the longest time in which the loop did not come back and its thread was at work.
+
+        A busy machine may stop the whole process; what the process then did not compute is not its fault.
+        """
+        while True:
+            before, worked = time.monotonic(), time.thread_time()
+            await asyncio.sleep(0.005)
+            late = time.monotonic() - before - 0.005
+            self.worst = max(self.worst, min(late, time.thread_time() - worked))
+
+    @hookimpl
+    def on_media_queued(self) -> None:
+        """Count."""
+        self.queued += 1
+
+    @command("witness")
+    async def tell(self, ctx: Context, call: CommandCall) -> str:
+        """Writes down what there is."""
+        playlist = ctx.channel.playlist
+        told = {"uids": [item.uid for item in playlist], "queued": self.queued, "worst": self.worst}
+        (ctx.directory / f"{call.rest}.json").write_text(json.dumps(told))
+        self.worst, self.queued = 0.0, 0
+        return f"written {call.rest}"

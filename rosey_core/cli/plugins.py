@@ -1,0 +1,147 @@
+"""`rosey plugins`: which plugins there are, what they want, and why one does not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rosey_core.cli.options import configured, load, print_json, table
+from rosey_core.cli.status import ask_daemon
+from rosey_core.errors import RoseyError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from rosey_core.config import Loaded
+    from rosey_core.host.registry import Known
+    from rosey_core.manifest import Description
+
+
+@click.group()
+def plugins() -> None:
+    """List the plugins, or show one."""
+
+
+@plugins.command("list")
+@click.option("as_json", "--json", is_flag=True, help="Print JSON.")
+@configured
+def list_(config_path: Path | None, overrides: tuple[str, ...], *, as_json: bool) -> None:
+    """List every plugin that is installed or enabled, its state, and the reason if it does not run.
+
+    States: ready, or running if a daemon runs; disabled; held (a grant is missing); missing (not installed); broken
+    (can't be imported or described); failed (would not start); waiting (starts later); parked (stopped after
+    repeated failure).
+    """
+    rows = overview(load(config_path, overrides))
+    if as_json:
+        print_json(rows)
+    elif rows:
+        click.echo(table(rows))
+    else:
+        click.echo("no plugin is installed")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("as_json", "--json", is_flag=True, help="Print JSON.")
+@configured
+def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_json: bool) -> None:
+    """Show one plugin: what it does, asks for, keeps, and which settings it has."""
+    loaded = load(config_path, overrides)
+    known = survey_now(loaded)
+    if name not in known:
+        import difflib
+
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise RoseyError(f"there is no plugin {name}; {hint}")
+    plugin = known[name]
+    if as_json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(plugin))
+        return
+    click.echo(f"{name}: {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else ""))
+    if plugin.package:
+        click.echo(f"from {plugin.package} {plugin.version}, {plugin.value}")
+    if plugin.description is not None:
+        granted = set(loaded.config.plugins[name].grant) if name in loaded.config.plugins else set()
+        click.echo("\n".join(portrait(plugin.description, granted)))
+
+
+def survey_now(loaded: Loaded) -> dict[str, Known]:
+    """What is known of every plugin. Findings are cached only where the state directory is there already."""
+    import asyncio
+
+    from rosey_core.host.registry import survey
+
+    return asyncio.run(survey(loaded.config, loaded.state / "manifests" if loaded.state.is_dir() else None))
+
+
+def overview(loaded: Loaded) -> list[dict[str, Any]]:
+    """A row for each plugin, and for each channel where a daemon runs it: name, channel, state, version, reason."""
+    try:
+        told = ask_daemon(loaded, "status")
+        running = told["plugins"] if told["ready"] else []
+    except Unavailable:
+        running = []
+    known = survey_now(loaded)
+    return list(_rows(known.values(), running))
+
+
+def _rows(known: Iterable[Known], running: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    for plugin in known:
+        summary = plugin.description.summary if plugin.description else ""
+        places = [row for row in running if row["name"] == plugin.name and "channel" in row] or [{}]
+        for place in places:
+            yield {
+                "plugin": plugin.name,
+                "channel": place.get("channel", ""),
+                "state": place.get("state", plugin.state),
+                "version": plugin.version,
+                "why": place.get("reason", plugin.reason),
+                "summary": summary,
+            }
+
+
+def portrait(description: Description, granted: set[str]) -> Iterable[str]:
+    """A plugin's description for people."""
+    yield f"\n{description.summary}"
+    yield f"keeps: {description.keeps or 'nothing about users'}"
+    yield "asks for:" if description.asks else "asks for nothing"
+    for ask in description.asks:
+        yield f"  {ask}{'' if ask in granted else '   (not granted)'}"
+    for spec in description.commands:
+        also = f" (also {', '.join(spec.aliases)})" if spec.aliases else ""
+        yield f"command: {f'{spec.name} {spec.usage}'.rstrip()}{also}: {spec.help}"
+    for name in description.queries:
+        yield f"query: {name}"
+    yield "settings:"
+    found = False
+    for name, field in _fields(description.schema).items():
+        found = True
+        default = f" = {_json(field['default'])}" if "default" in field else ""
+        yield f"  {name}{default}   {_type(field)}"
+    if not found:
+        yield "  none"
+
+
+def _fields(schema: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a settings Struct in its JSON Schema."""
+    struct = schema.get("$defs", {}).get(str(schema.get("$ref", "")).rpartition("/")[2], {})
+    fields: dict[str, Any] = struct.get("properties", {})
+    return fields
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " | ".join(_json(value) for value in field["enum"])
+    return str(field.get("type") or str(field.get("$ref", "any")).rpartition("/")[2])
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)

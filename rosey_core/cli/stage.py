@@ -1,0 +1,176 @@
+"""The sandbox on a terminal: what is heard becomes lines, and what is typed becomes somebody's line or an order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from rosey_core.cli.status import page
+from rosey_core.cli.terminal import Terminal
+from rosey_core.cytube.text import read
+from rosey_core.errors import CytubeError, RoseyError
+from rosey_core.media import parse
+from rosey_core.testing.sandbox import BOT, CAST, Sandbox
+from rosey_core.testing.scenario import lively, play
+
+HELP = """\
+What you type is said in the channel. CyTube's own commands work as well: /me waves, /kick NAME, /clear ...
+/as viewer, /as moderator, /as owner   who you are
+/pm NAME TEXT                          a private message
+/queue LINK                            put something on the playlist
+/who                                   who is here
+/status                                what the bot says of itself
+/files                                 where the bot's files are
+/quit                                  (or Ctrl-D) the end"""
+
+
+async def perform(directory: Path, script: tuple[str, str] | None, seconds: float | None) -> None:
+    """Run the sandbox until its end.
+
+    Args:
+        directory: where the bot's files go.
+        script: the name and the text of a scenario to play instead of the usual show.
+        seconds: how long, if not until somebody ends it.
+
+    Raises:
+        RoseyError: the scenario did not go as written, or the bot ended.
+    """
+    terminal = Terminal()
+    terminal.show("starting a simulated CyTube, nats-server and rosey ...", dim=True)
+    async with Sandbox(directory, lambda name, payload: _show(terminal, name, payload)) as sandbox:
+        terminal.show(
+            f"{BOT} is in the room. Try !help or !echo hello; /help lists what else you can type.", dim=True
+        )
+        parts: list[Awaitable[None]] = [_watch(sandbox)]
+        if script is not None:
+            name, text = script
+            parts.append(play(text, sandbox.cytube, name=name))
+        else:
+            parts += [lively(sandbox.cytube), Typing(terminal, sandbox).run()]
+        await _first(parts, seconds)
+    terminal.show("the end", dim=True)
+
+
+async def _first(parts: list[Awaitable[None]], seconds: float | None) -> None:
+    """Run all parts until the first ends, or time is up; what it raised is raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(sandbox: Sandbox) -> None:
+    code = await sandbox.bot.ended()
+    raise RoseyError(f"the bot ended with code {code}; the end of its log:\n{sandbox.bot.tail()}")
+
+
+class Typing:
+    """Somebody at the keyboard."""
+
+    def __init__(self, terminal: Terminal, sandbox: Sandbox) -> None:
+        self._terminal = terminal
+        self._sandbox = sandbox
+        self._orders: dict[str, Callable[[str], Awaitable[None]]] = {
+            "/as": self._as,
+            "/pm": self._pm,
+            "/queue": self._queue,
+            "/who": self._who,
+            "/status": self._status,
+            "/files": self._files,
+            "/help": self._help,
+        }
+        self._role = "viewer"
+
+    async def run(self) -> None:
+        """Take lines until the end."""
+        self._terminal.prompt = f"{CAST[self._role]}> "
+        async for line in self._terminal.lines():
+            order, _, rest = line.strip().partition(" ")
+            if order in {"/quit", "/exit"}:
+                return
+            with contextlib.suppress(CytubeError):  # who was kicked comes back with /as
+                if order in self._orders:
+                    await self._orders[order](rest.strip())
+                elif line.strip():
+                    await self._sandbox.cast[self._role].say(line)
+        if not sys.stdin.isatty():
+            await asyncio.Event().wait()  # a pipe that ended is no wish to stop
+
+    async def _as(self, role: str) -> None:
+        role = next((known for known, name in CAST.items() if role.lower() in {known, name.lower()}), "")
+        if not role:
+            self._terminal.show(f"you can be: {', '.join(CAST)}", dim=True)
+            return
+        self._role = role
+        self._terminal.prompt = f"{CAST[role]}> "
+        self._terminal.show(f"you are {CAST[role]}, the {role}", dim=True)
+
+    async def _pm(self, rest: str) -> None:
+        to, _, text = rest.partition(" ")
+        if text:
+            await self._sandbox.cast[self._role].pm(to, text)
+        else:
+            self._terminal.show("/pm NAME TEXT", dim=True)
+
+    async def _queue(self, link: str) -> None:
+        media = parse(link)
+        if media is None:
+            self._terminal.show("that is no link CyTube knows; try /queue https://youtu.be/dQw4w9WgXcQ", dim=True)
+            return
+        await self._sandbox.cast[self._role].emit("queue", {"id": media.id, "type": media.type, "pos": "end"})
+
+    async def _who(self, _: str) -> None:
+        users = self._sandbox.cytube.room.users
+        self._terminal.show(", ".join(f"{user.name} ({user.rank:g})" for user in users if user.name), dim=True)
+
+    async def _status(self, _: str) -> None:
+        for part in page(await self._sandbox.bot.ask()):
+            for line in part.splitlines():
+                self._terminal.show(line)
+
+    async def _files(self, _: str) -> None:
+        self._terminal.show(f"{self._sandbox.directory}: rosey.toml, rosey.log, rosey-state", dim=True)
+
+    async def _help(self, _: str) -> None:
+        for line in HELP.splitlines():
+            self._terminal.show(line, dim=True)
+
+
+Words = Callable[[Any], str]
+
+REMARKS: dict[str, Words] = {
+    "addUser": lambda user: f"{user['name']} joins",
+    "userLeave": lambda user: f"{user['name']} leaves",
+    "queue": lambda told: f"{told['item']['queueby']} queues {told['item']['media']['title']}",
+    "changeMedia": lambda media: f"now plays {media['title']}",
+    "newPoll": lambda poll: f"a poll: {read(poll['title'])[0]}",
+    "closePoll": lambda _: "the poll is closed",
+    "setMotd": lambda motd: f"the room says: {read(motd)[0]}" if motd else "",
+    "clearchat": lambda _: "the chat is cleared",
+    "pm": lambda line: f"{line['username']} to {line['to']}, privately: {read(line['msg'])[0]}",
+    "errorMsg": lambda error: f"CyTube: {error['msg']}",
+    "queueFail": lambda error: f"CyTube: {error['msg']}",
+    "noflood": lambda error: f"CyTube: {error['msg']}",
+    "kick": lambda kick: f"you are kicked: {kick.get('reason', '')}",
+}
+"""What is shown of an event beside chat; of others, nothing."""
+
+
+def _show(terminal: Terminal, name: str, payload: Any) -> None:
+    if name == "chatMsg":
+        text = read(payload["msg"])[0]
+        if payload["meta"].get("addClass") == "action":
+            terminal.show(f"* {payload['username']} {text}")
+        else:
+            terminal.show(text, who=payload["username"])
+    elif (words := REMARKS.get(name)) is not None and (text := words(payload)):
+        terminal.show(text, dim=True)

@@ -1,0 +1,147 @@
+"""The control socket: how `rosey status` and its like speak with a running daemon.
+
+A unix socket in the state directory, mode 0600, so that the file system says who may. One JSON line asks, one
+answers: `{"verb": "status"}`, then `{"ok": true, "result": ...}` or `{"ok": false, "error": {"code", "message"}}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rosey_core.errors import RoseyError, Unavailable
+from rosey_core.log import redact
+
+SOCKET = "control.sock"
+LONGEST = 100
+SECONDS = 5.0
+
+Verb = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+def socket_path(state: Path) -> Path:
+    """Where the socket of a state directory is.
+
+    Raises:
+        RoseyError: when the path is longer than an operating system takes for a socket.
+    """
+    path = state / SOCKET
+    if len(os.fsencode(path)) > LONGEST:
+        raise RoseyError(
+            f"{path} is too long for a socket (over {LONGEST} bytes); set a shorter state_directory in rosey.toml"
+        )
+    return path
+
+
+class Control:
+    """The daemon's end.
+
+    Args:
+        state: the state directory.
+        verbs: what can be asked: name to a function of the request's fields.
+        log: for what goes wrong.
+    """
+
+    def __init__(self, state: Path, verbs: Mapping[str, Verb], log: FilteringBoundLogger) -> None:
+        self._path = socket_path(state)
+        self._verbs = verbs
+        self._log = log
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            RoseyError: when another daemon has this state directory.
+        """
+        if await self._taken():
+            raise RoseyError(
+                f"another rosey runs with the state directory {self._path.parent}. Stop it, or give this one "
+                f"another state_directory."
+            )
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        # The mode is set before anybody can connect.
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(self._path))
+        finally:
+            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+
+    async def _taken(self) -> bool:
+        """Whether somebody listens; also one who is too busy to answer."""
+        try:
+            _, writer = await asyncio.open_unix_connection(str(self._path))
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(SECONDS):
+                line = await reader.readline()
+            # What a plugin raised may hold a secret, and stands in its status.
+            answer = redact(msgspec.json.encode(await self._answer(line)).decode())
+            writer.write(f"{answer}\n".encode())
+            await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = msgspec.json.decode(line, type=dict[str, Any])
+            verb = self._verbs[request.pop("verb")]
+        except (msgspec.MsgspecError, KeyError):
+            return {"ok": False, "error": {"code": "bad_request", "message": "no such verb"}}
+        try:
+            return {"ok": True, "result": await verb(request)}
+        except RoseyError as error:
+            return {"ok": False, "error": {"code": "refused", "message": str(error)}}
+        except Exception as error:
+            self._log.exception("control.failed")
+            return {
+                "ok": False,
+                "error": {"code": "bug", "message": f"{type(error).__name__}; the log says more"},
+            }
+
+    async def stop(self) -> None:
+        """Stop listening and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+
+async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any) -> Any:
+    """Ask a running daemon.
+
+    Raises:
+        Unavailable: when none listens, or it does not answer.
+        RoseyError: when it refuses.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 24)
+            try:
+                writer.write(msgspec.json.encode({"verb": verb, **fields}) + b"\n")
+                answer = msgspec.json.decode(await reader.readline(), type=dict[str, Any])
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, msgspec.MsgspecError) as error:
+        reason = "does not answer" if isinstance(error, TimeoutError) else "is not running"
+        raise Unavailable(
+            f"rosey {reason} (no answer at {path}). Start it with `rosey run`, or name its file with --config."
+        ) from error
+    if not answer["ok"]:
+        raise RoseyError(answer["error"]["message"])
+    return answer["result"]

@@ -1,0 +1,345 @@
+"""The daemon: builds everything, wires it, starts it in the right order, and stops it.
+
+Start: nats-server first (it is ready when our imports are done), then plugins are described, the control socket
+listens, the bus connects, plugins start, and the sessions run. Ready means that all of this happened, not that
+CyTube answered: a site that is down must not fail a boot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from rosey_core import __version__, log, subjects
+from rosey_core.bus.access import core_user, owner_user
+from rosey_core.bus.broker import Broker
+from rosey_core.bus.bus import Bus, Login
+from rosey_core.clock import wall
+from rosey_core.config import ChannelConfig, Loaded, Secret
+from rosey_core.control import Control
+from rosey_core.cytube.gate import ConnectGate
+from rosey_core.cytube.session import Secrets
+from rosey_core.envelope import NOTHING, NormalizedEvent, encode
+from rosey_core.errors import ConfigError, RoseyError
+from rosey_core.events import CoreGap
+from rosey_core.host.check import commands_of, problems
+from rosey_core.host.house import House
+from rosey_core.host.ownership import task_factory
+from rosey_core.host.registry import Known, is_enabled, survey
+from rosey_core.pipeline import PLATFORM
+from rosey_core.requests import Requests
+from rosey_core.secret import read_secret
+from rosey_core.service import LoopWatch, notify
+from rosey_core.site import Site
+
+STOP_SECONDS = 4.5
+RESTART = 5.0
+
+
+class Daemon:
+    """A whole rosey.
+
+    Args:
+        loaded: a configuration that passed its checks.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._config = loaded.config
+        self._log = log.get("rosey")
+        self._began = time.monotonic()
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._known: dict[str, Known] = {}
+        self._broker: Broker | None = None
+        self._sites: dict[str, Site] = {}
+        self._watch = LoopWatch(self._blocked)
+        self._ready_after = 0.0
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT.
+
+        Raises:
+            ConfigError: for what can only be found at the start: a secret, a plugin's settings, two commands of
+                one name.
+            RoseyError: when it can't run: no nats-server, another daemon.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.set_task_factory(task_factory)
+        self._loaded.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
+        login = self._login()
+        control = Control(self._loaded.state, {"status": self._status}, self._log)
+        await control.start()
+        try:
+            await self._run(secrets, login, control)
+        finally:
+            await control.stop()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._broker is not None:
+                await self._broker.stop()
+
+    async def _run(
+        self, secrets: dict[str, Secrets], login: Callable[[], Awaitable[Login]], control: Control
+    ) -> None:
+        config, state = self._config, self._loaded.state
+        enabled = [name for name in config.plugins if is_enabled(config, name)]
+        self._known = await survey(config, state / "manifests", only=enabled)
+        if found := problems(self._loaded, self._known.values()):
+            raise ConfigError("\n".join(found))
+        self._bus = Bus(login, name="core", gap=_gap, log=self._log.bind(part="bus"))
+        self._house = House(
+            config, state, clock=wall, log=self._log, publish=self._publish_own, read_secret=self._read_secret
+        )
+        gates: dict[str, ConnectGate] = {}
+        for name, channel in config.channels.items():
+            host = urlsplit(channel.server).netloc
+            self._sites[name] = Site(
+                name,
+                channel,
+                secrets[name],
+                state=state,
+                gate=gates.setdefault(host, ConnectGate()),
+                publish=self._bus.publish,
+                clock=wall,
+                log=self._log.bind(channel=name),
+            )
+        pipelines = {name: site.pipeline for name, site in self._sites.items()}
+        self._house.load(self._known.values(), pipelines)
+        self._house.changed = self._furnish
+        self._furnish()
+        requests = Requests(pipelines, config.first_channel, self._house, self._bus.answer, self._log)
+        await self._listen(requests)
+        await self._bus.start()
+        self._keep("budgets", self._house.budgets.run)
+        self._keep("loop watch", self._watch.run)
+        self._house.start()
+        for name, site in self._sites.items():
+            self._keep(f"sender {name}", site.sender.run)
+            self._keep(f"status {name}", site.tell_status)
+            self._keep(f"session {name}", site.session.run)
+        self._report()
+        _calm_gc()
+        self._ready_after = time.monotonic() - self._began
+        notify(f"READY=1\nSTATUS=running {len(self._sites)} channels")
+        self._log.info("ready", version=__version__, seconds=round(self._ready_after, 3))
+        await self._stop.wait()
+        await self._shut_down(requests, control)
+
+    # --- starting ---
+
+    def _secrets(self, channel: ChannelConfig) -> Secrets:
+        proxy = channel.proxy if isinstance(channel.proxy, str) else self._read_secret(channel.proxy)
+        password = urlsplit(proxy).password or ""
+        log.add_secret(password)
+        log.add_secret(unquote(password))
+        return Secrets(
+            password=self._read_secret(channel.password),
+            room_password=self._read_secret(channel.room_password),
+            proxy=proxy,
+        )
+
+    def _read_secret(self, secret: Secret | None) -> str:
+        """Read a secret; from now on no log line holds it."""
+        value = read_secret(secret, self._loaded)
+        log.add_secret(value)
+        return value
+
+    def _login(self) -> Callable[[], Awaitable[Login]]:
+        """How the bus logs in; in embedded mode this starts the broker as well."""
+        nats = self._config.nats
+        if nats.mode == "external":
+            password = self._read_secret(nats.password)
+            credentials = ""
+            if nats.credentials is not None:
+                credentials = nats.credentials.file
+            ready = Login(nats.url, nats.user, password, credentials)
+
+            async def external() -> Login:
+                return ready
+
+            return external
+        users = []
+        for name, user in nats.users.items():
+            password = self._read_secret(user.password)
+            users.append(owner_user(name, user, password, tuple(self._config.channels)))
+        core = core_user()
+        log.add_secret(core.password)
+        broker = self._broker = Broker(nats, self._loaded.state / "nats", (core, *users), self._log.bind(part="nats"))
+        broker.spawn()
+
+        async def embedded() -> Login:
+            return Login(await broker.ready(), core.name, core.password)
+
+        return embedded
+
+    def _furnish(self) -> None:
+        for site in self._sites.values():
+            site.furnish(
+                self._house,
+                order=self._config.order,
+                on_silence=self._config.on_silence,
+                rows=commands_of(self._config, self._known.values(), site.name)[0],
+            )
+
+    async def _listen(self, requests: Requests) -> None:
+        await self._bus.subscribe(subjects.commands_all(), requests.action)
+        for known in self._known.values():
+            if known.state != "ready" or known.description is None:
+                continue
+            for name in known.description.queries:
+                take = partial(_take_query, requests, known.name, name)
+                for subject in subjects.plugin_query(known.name, name):
+                    await self._bus.subscribe(subject, take)
+
+    def _publish_own(self, plugin: str, name: str, payload: bytes) -> None:
+        if not subjects.QUERY_NAME.fullmatch(name):
+            raise RoseyError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
+        self._bus.publish(subjects.plugin_event(plugin, name), payload)
+
+    def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the daemon; when it fails it is logged and begun again. None of them takes others along."""
+
+        async def kept() -> None:
+            while True:
+                try:
+                    await work()
+                    return
+                except Exception:
+                    self._log.exception("part.failed", part=name, again_in=RESTART)
+                    await asyncio.sleep(RESTART)
+
+        self._spawn(kept(), name)
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _report(self) -> None:
+        for known in self._known.values():
+            if known.state in {"broken", "held", "missing"}:
+                self._log.error(f"plugin.{known.state}", plugin=known.name, reason=known.reason)
+
+    # --- stopping ---
+
+    async def _shut_down(self, requests: Requests, control: Control) -> None:
+        notify("STOPPING=1")
+        self._log.info("stopping")
+        began = time.monotonic()
+        await control.stop()
+        for site in self._sites.values():
+            site.pipeline.on_line = lambda _: None
+        await asyncio.gather(*(site.drain(STOP_SECONDS * 0.4) for site in self._sites.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await requests.drained()
+        await self._house.stop(STOP_SECONDS * 0.3)
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=1.0)
+        await self._bus.close(max(0.1, STOP_SECONDS - 0.5 - (time.monotonic() - began)))
+        self._log.info("stopped", seconds=round(time.monotonic() - began, 2))
+
+    # --- being asked ---
+
+    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        if not self._ready_after:
+            return {"version": __version__, "pid": os.getpid(), "ready": False}
+        return {
+            "version": __version__,
+            "python": sys.version.split()[0],
+            "pid": os.getpid(),
+            "ready": True,
+            "ready_after": round(self._ready_after, 3),
+            "uptime": round(time.monotonic() - self._began, 1),
+            "config": str(self._loaded.path),
+            "state_directory": str(self._loaded.state),
+            "nats": {
+                "mode": self._config.nats.mode,
+                "url": self._broker.url if self._broker else self._config.nats.url,
+                "connected": self._bus.connected,
+                "reason": self._bus.reason,
+                **self._bus.counts(),
+            },
+            "loop_lag_ms": round(self._watch.lag * 1000, 1),
+            "channels": {name: site.status() for name, site in self._sites.items()},
+            "plugins": self._plugins(),
+        }
+
+    def _plugins(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        failures = self._house.failures()
+        for known in self._known.values():
+            row: dict[str, Any] = {
+                "name": known.name,
+                "version": known.version,
+                "state": known.state,
+                "reason": known.reason,
+            }
+            places = [place for (name, _), place in self._house.places.items() if name == known.name]
+            if known.name in failures:
+                row |= {"state": "broken", "reason": failures[known.name]}
+            if not places:
+                rows.append(row)
+            for place in places:
+                counts = place.inside.counts if place.inside else None
+                rows.append(
+                    row
+                    | {
+                        "channel": place.port.name,
+                        "run": "inside",
+                        "state": place.state,
+                        "reason": place.reason,
+                        "waiting": len(place.lane) if place.lane else 0,
+                        "dropped": place.lane.dropped if place.lane else 0,
+                        "calls": counts.calls if counts else 0,
+                        "errors": counts.errors if counts else 0,
+                        "overdue": counts.overdue if counts else 0,
+                        "last_error": counts.last_error if counts else "",
+                    }
+                )
+        return rows
+
+    def _blocked(self, seconds: float, place: str) -> None:
+        self._log.warning("loop.blocked", seconds=round(seconds, 2), place=place)
+
+
+def _calm_gc() -> None:
+    """Look for cycles less often: events hold none, and each look costs as much as many lines."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+def _take_query(requests: Requests, plugin: str, name: str, _: str, payload: bytes, reply: str) -> None:
+    requests.query(plugin, name, payload, reply)
+
+
+def _gap(channel: str, count: int, first: int, last: int, certain: bool) -> tuple[str, bytes]:  # noqa: FBT001  the bus calls it by position
+    """What the bus publishes where events of a channel were lost on the way to it."""
+    event = NormalizedEvent(
+        event_type="core.gap",
+        platform=PLATFORM,
+        data=CoreGap(count=count, first=first, last=last, where="nats", certain=certain),
+        timestamp=wall(),
+        metadata=NOTHING,
+        id=f"{channel}-gap-{last}",
+        channel=channel,
+        seq=last,
+    )
+    return subjects.platform_event(channel, "core.gap"), encode(event)

@@ -1,0 +1,229 @@
+"""One channel's step, the page to read first: draft -> event -> state -> judges -> everyone.
+
+`session` hands over drafts in the order in which CyTube sent them, and each goes through here alone and whole:
+
+1. the state takes it, and the sender, for its receipts;
+2. it becomes an event: time, id, `seq`, what only the state knows;
+3. a live chat line is asked of the judges; later events of this channel wait behind it;
+4. it is told: to the lanes (plugins), the bus (everybody else), and a command to its owner.
+
+After step 3 an event never changes, and everyone sees the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rosey_core.actions import Action, Outcome, SendMessage
+from rosey_core.channel.channel import Channel
+from rosey_core.clock import WallClock
+from rosey_core.cytube.sender import Sender
+from rosey_core.cytube.translate import Draft
+from rosey_core.cytube.waiting import Priority
+from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict, encode
+from rosey_core.events import (
+    ChatMessage,
+    ConnectionJoined,
+    ConnectionKicked,
+    ConnectionLost,
+    ConnectionRefused,
+    CoreTooBig,
+    Data,
+    StatsHighWater,
+    StatsUsercount,
+    event_type_of,
+)
+from rosey_core.host.judges import Judge, ask_all
+from rosey_core.host.lane import Lane
+from rosey_core.host.loopguard import LoopGuard
+from rosey_core.receipt import Receipt
+from rosey_core.sequence import Sequence
+from rosey_core.subjects import platform_event
+
+PLATFORM = "cytube"
+
+Publish = Callable[[str, bytes, str, int], bool]
+"""Publishes on the bus without waiting: subject, JSON, channel, `seq`. False: it is too big."""
+
+
+class House(Protocol):
+    """What the pipeline needs of the plugins."""
+
+    def lanes(self, channel: str, event_type: str) -> tuple[Lane, ...]:
+        """The lanes for an event type."""
+
+
+class Pipeline:
+    """One channel: its state, its numbers, and the way of its events.
+
+    Args:
+        name: the channel's name in rosey.toml.
+        prefix: what its commands start with.
+        sender: takes the actions, and hears every event for its receipts.
+        publish: puts an event on the bus.
+        sequence: numbers the events.
+        clock: tells the time for events that CyTube gives none.
+        log: bound to the channel's name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        prefix: str,
+        state: Channel,
+        sender: Sender,
+        publish: Publish,
+        sequence: Sequence,
+        clock: WallClock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.state = state
+        self.sender = sender
+        self.events = 0
+        self.failures = 0
+        self.house: House | None = None
+        self.judges: tuple[Judge, ...] = ()
+        self.on_silence = "pass"
+        self.on_line: Callable[[NormalizedEvent], None] = lambda _: None
+        self._publish = publish
+        self._sequence = sequence
+        self._clock = clock
+        self._log = log
+        self._guard = LoopGuard()
+        self._subjects: dict[str, str] = {}
+        self._lanes: dict[str, tuple[Lane, ...]] = {}
+        self._record = (0, 0)
+        self._same_ms = 0
+        self._same: dict[tuple[str, str], int] = {}
+
+    async def hear(self, drafts: list[Draft]) -> None:
+        """Take what CyTube sent, in order. Nothing that goes wrong with one draft stops the next."""
+        now = asyncio.get_running_loop().time
+        for draft in drafts:
+            try:
+                event = self._observe(draft)
+                data = event.data
+                if type(data) is ChatMessage and event.metadata is NOTHING:
+                    self._guard.heard(data.username, now())
+                    if self.judges:
+                        verdict = await ask_all(self.judges, event, on_silence=self.on_silence)
+                        event = _judged(event, verdict)
+                    self._tell(event)
+                    if not _stopped(event):
+                        self.on_line(event)
+                else:
+                    self._tell(event)
+            except Exception:
+                self.failures += 1
+                self._log.exception("pipeline.failed", draft=type(draft.data).__name__)
+
+    def forget_lanes(self) -> None:
+        """Look again who wants what: a plugin came or went."""
+        self._lanes.clear()
+
+    def tell(self, data: Data) -> None:
+        """Tell an event of our own, such as `stats.status`."""
+        self._tell(self._envelope(data, self._clock(), NOTHING, ""))
+
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: object) -> Receipt:  # noqa: ARG002  for the durable actions to come
+        """Queue an action of a plugin."""
+        if type(action) is SendMessage and (user := self._guard.may_answer(asyncio.get_running_loop().time())):
+            self._log.warning("loop.stopped", user=user, plugin=plugin)
+            settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            settled.set_result(
+                Outcome("dropped", f"{user} and this bot answer each other; no answer to them for a minute")
+            )
+            return Receipt("", action.name, settled)
+        return self.sender.submit(action, priority=_priority(action, reply=reply))
+
+    # --- the steps ---
+
+    def _observe(self, draft: Draft) -> NormalizedEvent:
+        data: Any = draft.data
+        self.state.apply(data)
+        # Receipts are settled here and not behind the judges: those may take longer than a line's echo may.
+        self.sender.heard(data, draft.metadata)
+        identity = ""
+        match data:
+            case ChatMessage():
+                identity = self._line_id(data)
+            case StatsUsercount():
+                data = self._counted(data)
+            case ConnectionJoined():
+                self.sender.online()
+            case ConnectionLost() | ConnectionKicked() | ConnectionRefused():
+                self.sender.offline(data.reason)
+        return self._envelope(data, draft.time or self._clock(), draft.metadata, identity)
+
+    def _counted(self, data: StatsUsercount) -> StatsUsercount:
+        """The count with what only the state knows; a new record is told before it."""
+        connected, users = self.state.high_water
+        if (connected, users) != self._record:
+            self._record = (connected, users)
+            self.tell(StatsHighWater(connected=connected, users=users))
+        return StatsUsercount(connected=data.connected, users=len(self.state.users))
+
+    def _line_id(self, line: ChatMessage) -> str:
+        """A chat line's id: the same again when the line comes again in the history of a later join."""
+        if line.time_ms != self._same_ms:
+            self._same_ms = line.time_ms
+            self._same.clear()
+        key = (line.username, line.html)
+        again = self._same.get(key, 0)
+        self._same[key] = again + 1
+        text = f"{self.name}\0{line.time_ms}\0{line.username}\0{line.html}\0{again}"
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+    def _envelope(self, data: Data, timestamp: float, metadata: Metadata, identity: str) -> NormalizedEvent:
+        seq = self._sequence.take()
+        return NormalizedEvent(
+            event_type_of(data),
+            PLATFORM,
+            data,
+            timestamp,
+            metadata,
+            identity or f"{self.name}-{seq}",
+            self.name,
+            seq,
+        )
+
+    def _tell(self, event: NormalizedEvent) -> None:
+        self.events += 1
+        kind = event.event_type
+        lanes = self._lanes.get(kind)
+        if lanes is None:
+            lanes = self._lanes[kind] = self.house.lanes(self.name, kind) if self.house else ()
+        for lane in lanes:
+            lane.put(event)
+        subject = self._subjects.get(kind)
+        if subject is None:
+            subject = self._subjects[kind] = platform_event(self.name, kind)
+        payload = encode(event)
+        if not self._publish(subject, payload, self.name, event.seq) and kind != "core.too_big":
+            self.tell(CoreTooBig(event_type=kind, size=len(payload)))
+
+
+def _stopped(event: NormalizedEvent) -> bool:
+    verdict = event.metadata.verdict
+    return verdict is not None and verdict.stop
+
+
+def _judged(event: NormalizedEvent, verdict: Verdict | None) -> NormalizedEvent:
+    if verdict is None:
+        return event
+    return msgspec.structs.replace(event, metadata=Metadata(verdict=verdict))
+
+
+def _priority(action: Action, *, reply: bool) -> Priority:
+    if action.name.startswith(("user.", "chat.clear")):
+        return Priority.MODERATION
+    return Priority.REPLY if reply else Priority.CHATTER

@@ -1,0 +1,143 @@
+"""Promise 3: a plugin hurts only itself, and `rosey plugins list` and `rosey status` name it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rosey_core.testing.cytube import SimulatedCytube
+from rosey_core.testing.process import RoseyProcess
+from rosey_core.testing.viewer import Viewer
+
+
+async def said(viewer: Viewer) -> str:
+    """The bot's next line."""
+    return await viewer.expect_line(lambda name, _: name == "Rosey")
+
+
+def states(status: dict[str, Any]) -> dict[str, str]:
+    """Each plugin's state."""
+    return {row["name"]: row["state"] for row in status["plugins"]}
+
+
+async def rosey_command(process: RoseyProcess, *arguments: str) -> tuple[int, str]:
+    """Run `rosey` beside a daemon: its exit code, and all that it printed."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rosey_core", *arguments),
+        cwd=process.directory,
+        env=os.environ | {"TEST_PASSWORD": "x", "TEST_READER": "y"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await child.communicate()
+    return child.returncode or 0, output.decode()
+
+
+async def test_bad_plugins_hurt_only_themselves(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """One raises at every line, one hangs, one exits, three would not start: echo answers all the while."""
+    bad = ("raiser", "hanger", "quitter", "broken-import", "crasher", "badstart")
+    async with make(cytube.url, "echo", *bad) as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.until("echo runs", lambda s: states(s)["echo"] == "running")
+        for number in range(5):
+            cytube.room.say_as("bob", "somebody else speaks between, or it would look like two bots")
+            await alice.say(f"!echo {number}")
+            assert await said(alice) == str(number)
+        status = await process.until("the hanging one is parked", lambda s: states(s)["hanger"] == "parked", 40)
+        assert states(status) == {
+            "echo": "running",
+            "raiser": "running",
+            "quitter": "running",
+            "hanger": "parked",
+            "broken-import": "broken",
+            "crasher": "broken",
+            "badstart": "failed",
+        }
+        rows = {row["name"]: row for row in status["plugins"]}
+        assert rows["raiser"]["errors"] >= 5
+        assert "ValueError: raiser raised" in rows["raiser"]["last_error"]
+        assert "no_such_package_at_all" in rows["broken-import"]["reason"]
+        cytube.room.say_as("bob", "so")
+        await alice.say("!raise")
+        assert await said(alice) == "!raise failed. The bot's log says why."
+        await alice.say("!hang")
+        assert await said(alice) == "!hang is not available now."
+        code, listed = await rosey_command(process, "plugins", "list", "--json")
+        assert code == 0
+        told = {row["plugin"]: row for row in json.loads(listed)}
+        assert told["hanger"]["state"] == "parked"
+        assert "no space left on device" in told["badstart"]["why"]
+        assert "no_such_package_at_all" in told["broken-import"]["why"]
+        code, page = await rosey_command(process, "status")
+        assert code == 0
+        assert "over its budget" in page
+        assert "Traceback" not in page
+
+
+async def test_two_plugins_with_one_command(cytube: SimulatedCytube, make: Any) -> None:
+    """The daemon does not start, and the error names both and what to write."""
+    rest = '[plugins.asker.commands]\nadd = "echo"'
+    process = make(cytube.url, "echo", "asker", rest=rest)
+    code, told = await rosey_command(process, "check")
+    assert code == 78
+    assert "both asker and echo have the command echo" in told or "both echo and asker have the command echo" in told
+    code, again = await rosey_command(process, "run")
+    assert code == 78
+    assert told.splitlines()[-1] in again
+
+
+async def test_three_canaries(cytube: SimulatedCytube, make: Any, connect: Any, alice: Viewer) -> None:
+    """The account's, the room's and a plugin's secret are in no log, file, argument, bus message or traceback."""
+    canaries = ("canary-of-the-account", "canary-of-the-room", "canary-of-the-plugin")
+    cytube.room.settings.values["password"] = canaries[1]
+    cytube.room.set_rank("Rosey", 1)
+    process = make(
+        cytube.url,
+        *("keeper", "echo", "logging"),
+        channel='room_password = { env = "TEST_ROOM" }',
+        rest='[plugins.keeper.settings.token]\nenv = "TEST_TOKEN"',
+        environ={"TEST_ROOM": canaries[1], "TEST_TOKEN": canaries[2], "ROSEY_LOG__LEVEL": "debug"},
+    )
+    async with process:
+        bus = await connect(process)
+        heard: list[bytes] = []
+
+        async def take(message: Any) -> None:
+            heard.append(message.data)
+
+        await bus.subscribe("rosey.platform.>", cb=take)
+        await bus.flush()
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await alice.say("!leak")
+        assert await said(alice) == "!leak failed. The bot's log says why."
+        await cytube.drop("Rosey")
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"), 60)
+        cytube.room.set_rank("Rosey", 5)
+        await alice.say("!echo bye")
+        await said(alice)
+        arguments = all_arguments()
+        _, status = await rosey_command(process, "status", "--json")
+        _, shown = await rosey_command(process, "config", "show", "--origin")
+    assert "keeper.careless" in process.log.read_text()
+    assert heard
+    written = {str(path): path.read_bytes() for path in process.directory.rglob("*") if path.is_file()}
+    for canary in canaries:
+        assert canary.encode() not in b"".join(heard)
+        assert canary.encode() not in arguments
+        assert canary not in status + shown
+        for path, content in written.items():
+            assert canary.encode() not in content, path
+
+
+def all_arguments() -> bytes:
+    """The command lines of every process there is."""
+    found = b""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += path.read_bytes()
+    return found

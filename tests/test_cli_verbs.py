@@ -1,0 +1,189 @@
+"""The verbs about a running daemon and about plugins, as people read them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rosey_core import cli
+from rosey_core.cli.options import table
+from rosey_core.cli.status import duration, page
+
+TEXT = """\
+version = 1
+[channels.cytube]
+room = "lobby"
+[plugins.echo]
+enabled = true
+grant = ["chat.read"]
+[plugins.nosuch]
+enabled = true
+"""
+
+STATUS: dict[str, Any] = {
+    "version": "0.1.0",
+    "pid": 7,
+    "ready": True,
+    "uptime": 3725.0,
+    "nats": {
+        "mode": "embedded",
+        "url": "nats://127.0.0.1:4222",
+        "connected": False,
+        "reason": "refused",
+        "waiting": 3,
+        "dropped": 0,
+    },
+    "channels": {
+        "cytube": {
+            "state": "waiting",
+            "reason": "the connection broke off; again in 3 s",
+            "name": "Rosey",
+            "rank": 2.5,
+            "users": 3,
+            "playing": "a\x1b[2Jb",
+            "events": 12,
+            "failures": 0,
+            "undecodable": 0,
+            "fault": "",
+            "actions": {"done": 4, "refused": 1, "dropped": 2, "unknown": 0},
+        }
+    },
+    "plugins": [
+        {
+            "name": "echo",
+            "channel": "cytube",
+            "state": "running",
+            "reason": "",
+            "calls": 3,
+            "errors": 0,
+            "dropped": 0,
+        },
+        {"name": "quiet", "state": "disabled", "reason": ""},
+    ],
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a configuration, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("rosey.toml").write_text(TEXT)
+    return tmp_path
+
+
+def rosey(*args: str) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(cli.main, args)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), ((0, "0s"), (59.9, "59s"), (3600, "1h"), (90061, "1d 1h"), (61, "1m 1s"))
+)
+def test_duration(seconds: float, told: str) -> None:
+    """The two largest units."""
+    assert duration(seconds) == told
+
+
+def test_table() -> None:
+    """Columns are aligned, one that is empty everywhere is left out, and nothing steers the terminal."""
+    text = table([{"a": "x", "none": "", "b": 1}, {"a": "long\x1b[2J", "none": "", "b": 22}])
+    assert "none" not in text
+    assert "\x1b" not in text
+    assert [line.split() for line in text.splitlines()[2:]] == [["x", "1"], [r"long\x1b[2J", "22"]]
+
+
+def test_status_page() -> None:
+    """What is wrong can't be overlooked; disabled plugins are left out."""
+    text = "\n".join(page(STATUS))
+    assert "up 1h 2m" in text
+    assert "NOT CONNECTED: refused (3 events wait, 0 dropped)" in text
+    assert "the connection broke off; again in 3 s" in text
+    assert "quiet" not in text
+    assert "\x1b" not in text
+    assert page({"ready": False, "version": "1", "pid": 2}) == ["rosey 1 is starting (process 2)"]
+
+
+def test_status_without_a_daemon(home: Path) -> None:
+    """A sentence that says what to do, and code 1."""
+    result = rosey("status")
+    assert result.exit_code == 1
+    assert "rosey is not running" in result.output
+    assert "Start it with `rosey run`" in result.output
+
+
+def test_plugins_list(home: Path) -> None:
+    """Each plugin with its state; one that lacks a grant with the line to write, a missing one with its package."""
+    result = rosey("plugins", "list", "--json")
+    assert result.exit_code == 0
+    rows = {row["plugin"]: row for row in json.loads(result.output)}
+    assert rows["echo"]["state"] == "held"
+    assert 'under [plugins.echo] write  grant = ["chat.read", "chat.send"]' in rows["echo"]["why"]
+    assert rows["logging"]["state"] == "disabled"
+    assert rows["nosuch"]["state"] == "missing"
+    assert "pip install rosey-plugin-nosuch" in rows["nosuch"]["why"]
+    assert "held" in rosey("plugins", "list").output
+    assert not (home / "rosey-state").exists()  # who only looks leaves nothing behind
+
+
+def test_plugins_show(home: Path) -> None:
+    """Everything an owner wants to know before he enables it."""
+    text = rosey("plugins", "show", "echo").output
+    assert "!echo TEXT says it back." in text
+    assert "chat.send   (not granted)" in text
+    assert "command: echo TEXT: Says TEXT back." in text
+    assert "automatic = false   boolean" in text
+    assert "keeps: every chat line" in rosey("plugins", "show", "logging").output
+    assert json.loads(rosey("plugins", "show", "echo", "--json").output)["finding"]["description"]["name"] == "echo"
+
+
+def test_plugins_show_nothing(home: Path) -> None:
+    """A misspelt name gets the nearest."""
+    result = rosey("plugins", "show", "ecko")
+    assert result.exit_code == 1
+    assert result.output == "rosey: there is no plugin ecko; did you mean echo?\n"
+
+
+def test_check_tells_of_plugins(home: Path) -> None:
+    """What will not run is a warning; what is wrong in a plugin's settings is an error with its place."""
+    result = rosey("check")
+    assert result.exit_code == 0
+    assert "warning: the plugin echo will not run (held)" in result.output
+    Path("rosey.toml").write_text(TEXT + "[plugins.echo.settings]\nautomatik = true\n")
+    result = rosey("check")
+    assert result.exit_code == 78
+    assert 'rosey.toml:10:1: unknown key "automatik"' in result.output
+    assert 'did you mean "automatic"?' in result.output
+
+
+def test_uvloop_is_used_where_it_is(tmp_path: Path) -> None:
+    """With a module of that name the daemon's loop is the one it makes; without it is asyncio's own."""
+    (tmp_path / "uvloop.py").write_text(
+        "import asyncio\ndef new_event_loop():\n    print('uvloop made it')\n    return asyncio.new_event_loop()\n"
+    )
+    (tmp_path / "rosey.toml").write_text(TEXT + '[nats]\nserver = "/no/such/file"\n')
+    done = subprocess.run(
+        (sys.executable, "-m", "rosey_core", "run"),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "uvloop made it" in done.stdout
+    assert "/no/such/file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sandbox_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to install."""
+    monkeypatch.setitem(sys.modules, "rosey_core.cli.stage", None)
+    result = rosey("sandbox")
+    assert result.exit_code == 1
+    assert "pip install 'rosey-bot[sandbox]'" in result.output

@@ -1,0 +1,64 @@
+"""What README.md says is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rosey_core.actions import ACTIONS
+from rosey_core.host.describe import describe
+from rosey_core.settings import load
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_two_commands() -> None:
+    """Each is one line; CI runs the second, word for word."""
+    first, second, *_ = blocks("sh")
+    assert first.count("\n") == second.count("\n") == 1
+    assert first.rstrip().endswith("rosey sandbox")
+    assert second.strip() in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_configuration(tmp_path: Path) -> None:
+    """The first rosey.toml has twenty lines, and is right."""
+    text = blocks("toml")[0]
+    assert text.count("\n") <= 20
+    path = tmp_path / "rosey.toml"
+    path.write_text(text)
+    loaded = load(path, environ={})
+    assert loaded.config.first_channel == "cytube"
+    assert set(loaded.config.plugins) == {"echo", "logging"}
+
+
+def test_the_plugin() -> None:
+    """It is short, and a plugin."""
+    text = blocks("python")[0]
+    assert len([line for line in text.splitlines() if line.strip()]) <= 15
+    names: dict[str, type] = {}
+    exec(text, names)  # noqa: S102  our own text
+    description = describe("greeter", names["Greeter"])
+    assert description.hooks == ("on_user_joined",)
+    assert [spec.name for spec in description.commands] == ["greeted"]
+
+
+def test_the_number_of_actions() -> None:
+    """CHANGELOG.md counts them."""
+    told = re.search(r"Lines, private messages and (\d+) other actions", (ROOT / "CHANGELOG.md").read_text())
+    assert told is not None
+    assert int(told[1]) == len(ACTIONS) - 2
+
+
+@pytest.mark.parametrize("path", tuple(sorted(ROOT.glob("*.md"))), ids=lambda path: path.name)
+def test_links_inside(path: Path) -> None:
+    """What a document links to inside the project is there."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
