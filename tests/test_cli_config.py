@@ -38,6 +38,9 @@ channels.cytube.settings.when = 2024-01-02
 commands = { "odd name" = "" }
 """
 
+RIGHT = TEXT.partition("[plugins.echo]")[0] + '[plugins.echo]\nenabled = true\ngrant = ["chat.read", "chat.send"]\n'
+"""The same with settings that the plugins can use."""
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -190,8 +193,9 @@ def test_a_reader_that_goes_away_is_no_noise(home: Path) -> None:
 
 def test_check(home: Path) -> None:
     """A configuration that is right is one line; `--config` and `$ROSEY_CONFIG` name another."""
+    Path("rosey.toml").write_text(RIGHT)
     result = rosey("check")
-    assert (result.exit_code, result.output) == (0, "ok: 1 channel, 1 plugin enabled\n")
+    assert (result.exit_code, result.output) == (0, "ok: 1 channel, 1 plugin ready\n")
     Path("rosey.toml").rename("other.toml")
     assert rosey("check").exit_code == 78
     assert rosey("check", "--config", "other.toml").exit_code == 0
@@ -215,6 +219,7 @@ def test_check_tells_what_is_wrong(home: Path) -> None:
 def test_check_tries_the_secrets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that is not there is an error; one that only systemd hands out is a note."""
     monkeypatch.delenv("PW")
+    Path("rosey.toml").write_text(RIGHT)
     result = rosey("check")
     assert result.exit_code == 78
     assert result.stderr.startswith('rosey.toml:5:12: "password": the variable PW is not set')

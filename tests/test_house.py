@@ -338,3 +338,40 @@ async def test_secrets_are_read_for_plugins(tmp_path: Path) -> None:
     """A plugin reads the secrets that its settings name."""
     async with opened(tmp_path, "censor") as home:
         assert home.house.places["censor", "cytube"].context().secret(Secret(env="X")) == "hunter2"
+
+
+async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
+    """One instance over two channels: while it is not ready, neither lane runs; then both do."""
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(task_factory)
+    plugin = PluginConfig(enabled=True, grant=("chat.read",))
+    channels = {"one": ChannelConfig(room="r"), "two": ChannelConfig(room="s")}
+    config = Config(version=1, channels=channels, plugins={"lateshared": plugin})
+    known = await survey(config, None, only=["lateshared"])
+    house = House(
+        config,
+        tmp_path,
+        clock=lambda: 1000.0,
+        log=structlog.get_logger(),
+        publish=lambda *_: None,
+        read_secret=lambda _: "",
+    )
+    changed = asyncio.Event()
+    house.changed = changed.set
+    house.load(known.values(), {"one": FakePort(), "two": FakePort()})
+    for channel in channels:
+        for lane in house.lanes(channel, "chat.message"):
+            lane.put(line("early"))
+    house.start()
+    places = list(house.places.values())
+    async with asyncio.timeout(20):
+        while any(place.state != "running" for place in places):
+            changed.clear()
+            await changed.wait()
+        assert places[0].inside is places[1].inside
+        for place in places:
+            assert place.lane is not None
+            await place.lane.drained()
+    await house.stop(1)
+    assert places[0].inside is not None
+    assert places[0].inside.plugin.calls == ["start", "start", "early", "early"]  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ def test_the_shipped_example_loads(home: Path) -> None:
     assert config.channels["cytube"].password is None
     assert {name: plugin.grant for name, plugin in config.plugins.items() if plugin.enabled} == {
         "echo": ("chat.read", "chat.send"),
-        "logging": ("chat.read", "media.read", "user.read", "channel.read"),
+        "logging": ("chat.read", "media.read"),
     }
 
 

@@ -111,8 +111,14 @@ def _get(url: str, proxy: Proxy | None, seconds: float, stop: _Stop) -> tuple[in
 def _ask(url: str, proxy: Proxy | None, deadline: float, stop: _Stop) -> tuple[int, bytes, str]:
     """One request: status, body, and where it sends us."""
     connection, target, headers = _connection(url, proxy, _left(deadline))
+    response = None
     try:
-        stop.owns(lambda: _hang_up(connection))
+        stop.owns(lambda: _hang_up(connection.sock))
+        if connection.sock is None:
+            connection.connect()
+        # When the answer ends with the connection, http.client gives the socket away and forgets it.
+        sock = connection.sock
+        stop.owns(lambda: _hang_up(sock))
         connection.request("GET", target, headers={"Accept": "application/json", **headers})
         response = connection.getresponse()
         parts: list[bytes] = []
@@ -125,6 +131,8 @@ def _ask(url: str, proxy: Proxy | None, deadline: float, stop: _Stop) -> tuple[i
             _left(deadline)
         return response.status, b"".join(parts), response.getheader("Location") or ""
     finally:
+        if response is not None:
+            response.close()
         connection.close()
 
 
@@ -134,9 +142,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
+def _hang_up(sock: Any) -> None:
     """Wake the thread that reads from it; closing alone does not."""
-    sock: Any = connection.sock
     if sock is not None:
         with contextlib.suppress(OSError):  # it is closed already
             sock.shutdown(socket.SHUT_RDWR)

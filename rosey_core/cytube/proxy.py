@@ -85,6 +85,10 @@ def read(address: str) -> Proxy | None:
         unquote(parts.username or ""),
         unquote(parts.password or ""),
     )
+    if proxy.socks and not (proxy.user + proxy.password).isascii():
+        raise ConfigError("a SOCKS proxy's user and password may hold only plain (ASCII) characters")
+    if not proxy.socks and ":" in proxy.user:
+        raise ConfigError("an HTTP proxy's user can't hold a colon")
     if proxy.socks and importlib.util.find_spec("python_socks") is None:
         raise ConfigError("a SOCKS proxy needs a library that is not installed: pip install 'rosey-bot[socks]'")
     return proxy

@@ -159,37 +159,38 @@ class House:
 
     def start(self) -> None:
         """Start every plugin that was made, each in a task of its own, so that a slow one holds up nobody."""
-        started: set[int] = set()
+        groups: dict[int, list[Place]] = {}
         for place in self.places.values():
-            if place.inside is None or place.lane is None:
-                continue
-            first = id(place.inside) not in started
-            started.add(id(place.inside))
-            name = f"lane {place.name} {place.port.name}"
-            place.task = asyncio.get_running_loop().create_task(self._live(place, first=first), name=name)
+            if place.inside is not None:
+                groups.setdefault(id(place.inside), []).append(place)
+        for places in groups.values():
+            task = asyncio.get_running_loop().create_task(self._live(places), name=f"plugin {places[0].name}")
+            for place in places:
+                place.task = task
 
-    async def _live(self, place: Place, *, first: bool) -> None:
-        inside, lane = place.inside, place.lane
-        assert inside is not None  # noqa: S101  `start` made sure
-        assert lane is not None  # noqa: S101  the same
-        log = self._log.bind(plugin=place.name, channel=place.port.name)
-        while first:
+    async def _live(self, places: list[Place]) -> None:
+        """Start one instance, then keep its lanes running: one, or for a shared plugin one in each channel."""
+        first = places[0]
+        inside = first.inside
+        assert inside is not None  # noqa: S101  `start` chose it so
+        while True:
             try:
-                await inside.hook("start", place.context(), seconds=START_SECONDS)
+                await inside.hook("start", first.context(), seconds=START_SECONDS)
                 break
             except NotReady as error:
-                self._becomes(place, "waiting", str(error))
-                log.warning("plugin.not_ready", reason=str(error), retry=error.retry)
+                self._become(places, "waiting", str(error))
+                self._log.warning("plugin.not_ready", plugin=first.name, reason=str(error), retry=error.retry)
                 await asyncio.sleep(error.retry)
             except (PluginError, Unavailable) as error:
-                self._becomes(place, "failed", str(error))
+                self._become(places, "failed", str(error))
                 return
-        self._becomes(place, "running")
-        log.info("plugin.running")
-        await lane.run()
+        self._become(places, "running")
+        self._log.info("plugin.running", plugin=first.name, channels=[place.port.name for place in places])
+        await asyncio.gather(*(place.lane.run() for place in places if place.lane is not None))
 
-    def _becomes(self, place: Place, state: str, reason: str = "") -> None:
-        place.state, place.reason = state, reason
+    def _become(self, places: Iterable[Place], state: str, reason: str = "") -> None:
+        for place in places:
+            place.state, place.reason = state, reason
         self.changed()
 
     def park(self, name: str, channel: str | None, reason: str) -> None:
@@ -199,15 +200,15 @@ class House:
                 if place.task is not None:
                     place.task.cancel()
                 self._log.error("plugin.parked", plugin=name, channel=place.port.name, reason=reason)
-                self._becomes(place, "parked", reason)
+                self._become([place], "parked", reason)
 
     async def stop(self, seconds: float) -> None:
         """Let the lanes run dry, call every `stop`, cancel what is left; all within `seconds`."""
         end = asyncio.get_running_loop().time() + seconds
-        running = [place for place in self.places.values() if place.state == "running" and place.lane]
+        running = [place for place in self.places.values() if place.state == "running" and place.lane is not None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds / 2):
-                await asyncio.gather(*(place.lane.drained() for place in running if place.lane))
+                await asyncio.gather(*(place.lane.drained() for place in running if place.lane is not None))
         for place in self.places.values():
             if place.task is not None:
                 place.task.cancel()

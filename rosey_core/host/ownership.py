@@ -65,7 +65,8 @@ def task_factory(
     """Make a task, and give it to the plugin whose code asked for it. Install with `loop.set_task_factory`."""
     owner = OWNER.get()
     if owner is None or not asyncio.iscoroutine(work):
-        return asyncio.Task(work, loop=loop, **options)
+        made: Any = work  # what it may be differs between the stubs of Python's versions
+        return asyncio.Task(made, loop=loop, **options)
     options["name"] = options.get("name") or f"{owner.name}: {getattr(work, '__qualname__', 'task')}"
     task = asyncio.Task(_contained(owner, work), loop=loop, **options)
     owner.tasks.add(task)

@@ -296,3 +296,25 @@ class Witness:
         (ctx.directory / f"{call.rest}.json").write_text(json.dumps(told))
         self.worst, self.queued = 0.0, 0
         return f"written {call.rest}"
+
+
+class LateShared(Plain):
+    """Shared by all channels, ready at the second try; notes what is called."""
+
+    manifest = Manifest(name="lateshared", summary="Starts late.", asks=("chat.read",), shared=True)
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.calls: list[str] = []
+
+    @hookimpl
+    def start(self) -> None:
+        """Be ready at the second try."""
+        self.calls.append("start")
+        if self.calls == ["start"]:
+            raise NotReady("not yet", retry=0.05)
+
+    @hookimpl
+    def on_chat_message(self, event: NormalizedEvent) -> None:
+        """Note it."""
+        self.calls.append(event.data.text)
