@@ -135,7 +135,7 @@ def newest(path: Path) -> str:
             continue
         with candidate.open("rb") as file:
             file.seek(max(0, candidate.stat().st_size - TAIL))
-            lines = file.read().decode(errors="replace").splitlines()
+            lines = file.read(TAIL).decode(errors="replace").splitlines()
         stamps = [line.removeprefix('{"time": "')[:24] for line in lines]
         if good := [s for s in stamps if len(s) == len("2026-11-24T04:02:13.123Z") and s[-1] == "Z"]:
             return max(good)

@@ -144,6 +144,8 @@ async def test_settings_faults(tmp_path: Path) -> None:
 
 def test_settings_of_a_channel() -> None:
     """A channel's own settings lie on the general ones; nothing else does."""
-    plugin = PluginConfig(settings={"caps": {"percent": 70}}, channels={"other": PluginChannel(settings={"dry": True})})
+    plugin = PluginConfig(
+        settings={"caps": {"percent": 70}}, channels={"other": PluginChannel(settings={"dry": True})}
+    )
     assert settings_of(plugin, "other") == {"caps": {"percent": 70}, "dry": True}
     assert settings_of(plugin, "cytube") == {"caps": {"percent": 70}}
