@@ -1,7 +1,7 @@
 """Requests from the bus: actions for channels, and queries of plugins. Every one gets a reply.
 
-Who may ask what is the broker's to say, subject by subject; this module owns what the answer is. It answers only
-to an inbox, never to another subject that the asker names.
+Who may ask what is the broker's to say, subject by subject; this module owns what the answer is. That it goes to an
+inbox, and never to another subject that the asker names, is the bus's.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Requests:
         self._reply(reply, answer)
 
     def _reply(self, reply: str, answer: bytes) -> None:
-        if reply.startswith("_INBOX"):
+        if reply:
             self._answer(reply, answer)
 
     async def _act(self, subject: str, payload: bytes) -> bytes:
