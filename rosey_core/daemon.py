@@ -27,6 +27,7 @@ from rosey_core.clock import wall
 from rosey_core.config import ChannelConfig, Loaded, Secret
 from rosey_core.control import Control
 from rosey_core.cytube.gate import ConnectGate
+from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
 from rosey_core.errors import ConfigError, RoseyError
@@ -146,6 +147,7 @@ class Daemon:
         password = urlsplit(proxy).password or ""
         log.add_secret(password)
         log.add_secret(unquote(password))
+        read_proxy(proxy)  # what is no address is told now, and not when it is needed
         return Secrets(
             password=self._read_secret(channel.password),
             room_password=self._read_secret(channel.room_password),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -147,14 +148,19 @@ async def test_long_answers() -> None:
             await fetch.get(site.url, proxy=None, seconds=10)
 
 
-@pytest.mark.parametrize("slow", (False, True), ids=("silent", "drip"))
-async def test_time_is_for_all_of_it(slow: bool) -> None:
+@pytest.mark.parametrize("drips", (False, True), ids=("silent", "drip"))
+@pytest.mark.parametrize(
+    "start",
+    (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"),
+    ids=("nothing", "half a head", "a body", "another body"),
+)
+async def test_time_is_for_all_of_it(start: bytes, drips: bool) -> None:
     """A site that says nothing, or a byte now and then, is given up in time, and its thread ends."""
 
     async def answer(_: str, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if slow else b"")
+        writer.write(start)
         while True:
-            writer.write(b"x" if slow else b"")
+            writer.write(b"x" if drips else b"")
             await writer.drain()
             await asyncio.sleep(0.02)
 
@@ -164,11 +170,14 @@ async def test_time_is_for_all_of_it(slow: bool) -> None:
         await threads_end()
 
 
-async def test_cancelled() -> None:
+@pytest.mark.parametrize("start", (b"", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), ids=("nothing", "a head"))
+async def test_cancelled(start: bytes) -> None:
     """Who is cancelled while he asks does not wait, and leaves no thread behind."""
     asked = asyncio.Event()
 
-    async def answer(_: str, __: asyncio.StreamWriter) -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        await asyncio.sleep(0.02)
         asked.set()
 
     async with serving(answer) as site:
@@ -188,7 +197,7 @@ async def test_junk() -> None:
         writer.close()
 
     async with serving(answer) as site:
-        with pytest.raises(fetch.http.client.HTTPException):
+        with pytest.raises(http.client.HTTPException):
             await fetch.get(site.url, proxy=None, seconds=5)
 
 

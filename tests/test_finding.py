@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import shutil
 import ssl
@@ -135,7 +136,7 @@ async def test_other_answers(status: int, answer: object, kind: str, again: Agai
         (TimeoutError(), "site did not answer within 5 seconds"),
         (ConnectionRefusedError(111, "Connection refused"), "site can't be reached: .*Connection refused"),
         (OSError(), "site can't be reached: OSError"),
-        (fetch.http.client.BadStatusLine("x"), "site can't be reached: x"),
+        (http.client.BadStatusLine("x"), "site can't be reached: x"),
         (ValueError("it sends us on more than 5 times"), "sends us on"),
         (RuntimeError("Socks error"), "the proxy failed: Socks error"),
     ),
@@ -237,7 +238,7 @@ async def test_https(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None
 async def test_a_certificate_that_nobody_trusts(certificate: Path) -> None:
     """A site whose certificate is not valid is not talked to, and the reason is told in few words."""
     async with Player(nothing, ssl=server_side(certificate)) as player:
-        with pytest.raises(Ended, match="127.0.0.1 can't be reached: its certificate is not valid: ") as caught:
+        with pytest.raises(Ended, match=r"127\.0\.0\.1 can't be reached: its certificate is not valid: ") as caught:
             await find(player.url, "x", proxy=None, seconds=5)
         assert caught.value.ending.again is Again.SOON
         assert not player.asked

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -492,14 +493,12 @@ async def test_stop_at_any_step(state: str) -> None:
         if state == "joining":
             await line.login()
 
-    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    silent = await asyncio.start_server(mute, "127.0.0.1", 0)
-    nowhere = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    deaf = socket.create_server(("127.0.0.1", 0))
+    nowhere = f"http://127.0.0.1:{deaf.getsockname()[1]}"
     answer = {"servers": [{"url": nowhere}]} if state == "connecting" else None
-    async with silent, Player(script, answer=answer) as player:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(deaf)
+        player = await stack.enter_async_context(Player(script, answer=answer))
         async with running(nowhere if state == "finding" else player.url, username="Rosey") as bot:
             await passed(lambda: bot.session.state == state)
             async with asyncio.timeout(5):

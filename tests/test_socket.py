@@ -197,6 +197,7 @@ async def test_too_big_a_frame() -> None:
     async with dialled(script, max_size=1000) as socket:
         assert await drained(socket) == [b"small"]
         assert socket.why_closed == 1009
+        assert socket.overlong
 
 
 @pytest.mark.parametrize("data", (b"\x83\x00", b"\x80\x00", b"\xf1\x00", b"\x81\x85abcd"))

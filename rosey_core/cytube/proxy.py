@@ -1,6 +1,6 @@
 """A proxy's address, taken apart once, so that no library ever prints it with its password.
 
-Owns which proxies rosey knows and what their addresses look like. Going through one is `finding`'s for HTTP and
+Owns which proxies rosey knows and what their addresses look like. Going through one is `fetch`'s for HTTP and
 `websockets`' for the socket.
 """
 
