@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from rosey_core import __version__, log, subjects
 from rosey_core.bus.access import core_user, owner_user
@@ -144,10 +144,8 @@ class Daemon:
 
     def _secrets(self, channel: ChannelConfig) -> Secrets:
         proxy = channel.proxy if isinstance(channel.proxy, str) else self._read_secret(channel.proxy)
-        password = urlsplit(proxy).password or ""
-        log.add_secret(password)
-        log.add_secret(unquote(password))
-        read_proxy(proxy)  # what is no address is told now, and not when it is needed
+        if (through := read_proxy(proxy)) is not None:  # what is no address is told now, not when it is needed
+            log.add_secret(through.password)
         return Secrets(
             password=self._read_secret(channel.password),
             room_password=self._read_secret(channel.room_password),
