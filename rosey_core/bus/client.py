@@ -24,6 +24,16 @@ __all__ = ["Client", "Msg", "NatsClient", "errors"]
 class Client(NatsClient):
     """One connection that is never reused."""
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that the socket did not take yet, ours and asyncio's.
+
+        Until 3.12.9 and 3.13.2 asyncio's `writelines` forgot to say when its buffer is full.
+        """
+        writer: Any = getattr(self._transport, "_io_writer", None)
+        buffered: int = writer.transport.get_write_buffer_size() if writer is not None else 0
+        return self.pending_data_size + buffered
+
     async def write(self, commands: list[bytes]) -> None:
         """Write whole protocol commands, in order, with the next turn of the loop.
 

@@ -90,7 +90,7 @@ class Link:
     @property
     def unsent(self) -> int:
         """Bytes that the socket did not take yet."""
-        return self._nats.pending_data_size
+        return self._nats.unsent
 
     async def open(self, login: Login, subscriptions: Mapping[str, Take]) -> None:
         """Connect and subscribe; the server has it all when this returns.
@@ -101,6 +101,8 @@ class Link:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._connect(login)
+        except TimeoutError:
+            raise BusError(f"NATS at {login.where} can't be used: no answer within {CONNECT_SECONDS:g} s") from None
         except Exception as error:
             reason = self._fault or str(error) or type(error).__name__
             raise BusError(f"NATS at {login.where} can't be used: {reason}") from None
