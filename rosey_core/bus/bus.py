@@ -67,6 +67,7 @@ class Bus:
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._told = -LOG_EVERY
         self._subscriptions: dict[str, Take] = {}
 
@@ -162,9 +163,10 @@ class Bus:
         if self._link is not None:
             with contextlib.suppress(BusError):
                 await self.barrier(timeout)
-        if self._task is not None:
+        self._closed = True
+        while self._task is not None and not self._task.done():  # a cancel can get lost in nats-py
             self._task.cancel()
-            await asyncio.wait((self._task,), timeout=2)
+            await asyncio.wait((self._task,), timeout=0.2)
         self.reason = "closed"
         if len(self._outbox):
             self._log.warning("bus.undelivered", messages=len(self._outbox))
@@ -172,7 +174,7 @@ class Bus:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         delay, longest = BACK_OFF
-        while True:
+        while not self._closed:
             began = loop.time()
             link = Link(self._name, self._outbox, self._log)
             try:
