@@ -180,7 +180,6 @@ class Bus:
             try:
                 await link.open(await self._login(), self._subscriptions)
                 await self._serve(link)
-                self.reason = link.reason
             except Exception as error:
                 self.reason = str(error) or type(error).__name__
             finally:
@@ -209,6 +208,7 @@ class Bus:
             await link.watch()
         finally:
             self._link = None
+            self.reason = link.reason or "closed"
             self._up.clear()
             self._progress.set()
             pump.cancel()
