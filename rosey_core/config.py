@@ -1,4 +1,4 @@
-"""What stands in rosey.toml, as Structs; how it is read, layered and explained is in `settings`.
+"""What stands in rosey.toml, as Structs; how it is read, layered and explained is in the package `settings`.
 
 Every Struct forbids unknown fields: a misspelt key is an error with the nearest name.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from rosey_core.layers import Layer
+from rosey_core.settings.layers import Layer
 
 Seconds = Annotated[float, Meta(gt=0)]
 

@@ -38,8 +38,8 @@ from rosey_core.host.ownership import task_factory
 from rosey_core.host.registry import Known, is_enabled, survey
 from rosey_core.pipeline import PLATFORM
 from rosey_core.requests import Requests
-from rosey_core.secret import read_secret
 from rosey_core.service import LoopWatch, notify
+from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
 
 STOP_SECONDS = 4.5

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from rosey_core import __version__, cli, log
 from rosey_core.errors import BusError, ConfigError, RoseyError
-from rosey_core.settings import load
+from rosey_core.settings.load import load
 from rosey_core.subjects import CLI_ENTRY_POINTS
 
 CANARY = "hunter2-canary"

@@ -21,8 +21,7 @@ PLUGINS = ROOT.parent / "rosey_plugins"
 FLOORS = (
     {"rosey_core", "errors", "subjects", "redact", "hidden"},
     {"events", "media", "grants", "receipt", "clock", "envelope", "actions", "manifest"}
-    | {"toml_positions", "toml_text", "layers", "config", "config_checks", "problems", "mismatch", "schema"}
-    | {"settings", "secret", "journal", "log"},
+    | {"config", "settings", "journal", "log"},
     {"channel", "cytube", "bus", "service", "sequence", "control"},
     {"host"},
     {"pipeline", "requests", "site", "api"},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosey_core.layers import dotted, merge, parse_dotted, parse_value
+from rosey_core.settings.layers import dotted, merge, parse_dotted, parse_value
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosey_core.config import ChannelConfig, NatsConfig
-from rosey_core.mismatch import mismatches
+from rosey_core.settings.mismatch import mismatches
 
 ANY = st.one_of(
     st.text(max_size=3),

@@ -8,8 +8,8 @@ import pytest
 
 from rosey_core.config import Loaded
 from rosey_core.errors import ConfigError
-from rosey_core.problems import excerpt, explain, is_secret_name
-from rosey_core.settings import load
+from rosey_core.settings.load import load
+from rosey_core.settings.problems import excerpt, explain, is_secret_name
 
 SMALL = 'version = 1\n[channels.cytube]\nroom = "lobby"\n'
 CANARY = "hunter2-canary"

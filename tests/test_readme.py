@@ -9,7 +9,7 @@ import pytest
 
 from rosey_core.actions import ACTIONS
 from rosey_core.host.describe import describe
-from rosey_core.settings import load
+from rosey_core.settings.load import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from rosey_core.manifest import Settings
-from rosey_core.schema import schema
+from rosey_core.settings.schema import schema
 
 EXAMPLE = Path(__file__).parent.parent / "rosey.toml.example"
 SMALL: dict[str, Any] = {"version": 1, "channels": {"cytube": {"room": "lobby"}}}

@@ -10,7 +10,7 @@ import pytest
 
 from rosey_core.config import Loaded, Secret
 from rosey_core.errors import ConfigError
-from rosey_core.settings import find, load
+from rosey_core.settings.load import find, load
 
 EXAMPLE = Path(__file__).parent.parent / "rosey.toml.example"
 SMALL = 'version = 1\n[channels.cytube]\nroom = "lobby"\n'

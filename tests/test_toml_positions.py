@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosey_core.toml_positions import Lines, Path, places
+from rosey_core.settings.toml_positions import Lines, Path, places
 
 
 def quoted(text: str) -> str:

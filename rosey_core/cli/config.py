@@ -27,7 +27,7 @@ def check(config_path: Path | None, overrides: tuple[str, ...]) -> None:
     """
     from rosey_core.cli.plugins import survey_now
     from rosey_core.host.check import problems
-    from rosey_core.secret import check_secrets
+    from rosey_core.settings.secret import check_secrets
 
     loaded = load(config_path, overrides)
     wrong, untried = check_secrets(loaded)
@@ -63,9 +63,9 @@ def show(config_path: Path | None, overrides: tuple[str, ...], *, origin: bool, 
     if as_json:
         print_json({"config": tables, "origins": loaded.origins} if origin else tables)
         return
-    from rosey_core.layers import dotted
     from rosey_core.redact import visible
-    from rosey_core.toml_text import lines
+    from rosey_core.settings.layers import dotted
+    from rosey_core.settings.toml_text import lines
 
     def comment(keys: tuple[str | int, ...]) -> str:
         """The origin of a key; of a secret, that of what stands in its table."""
@@ -87,7 +87,7 @@ def schema() -> None:
 
     from rosey_core.config import Config
     from rosey_core.host.registry import survey
-    from rosey_core.schema import schema as whole
+    from rosey_core.settings.schema import schema as whole
 
     known = asyncio.run(survey(Config(version=1, channels={}), None))
     print_json(whole({name: plugin.description.schema for name, plugin in known.items() if plugin.description}))
@@ -102,7 +102,7 @@ def effective(loaded: Loaded) -> dict[str, Any]:
 
     import msgspec
 
-    from rosey_core.config_checks import BESIDE_PLUGINS
+    from rosey_core.settings.checks import BESIDE_PLUGINS
 
     dates = (dt.datetime, dt.date, dt.time)
     tables: dict[str, Any] = _plain(msgspec.to_builtins(loaded.config, builtin_types=dates))
@@ -118,7 +118,7 @@ def effective(loaded: Loaded) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Without `None`, and of a secret's table only the source that is set."""
-    from rosey_core.layers import SOURCES
+    from rosey_core.settings.layers import SOURCES
 
     if isinstance(value, dict):
         secret = value.keys() == SOURCES
@@ -137,8 +137,8 @@ def _without_empty(tables: dict[str, Any]) -> dict[str, Any]:
 
 def _hide(value: Any) -> Any:
     """Settings are the plugin's own, so only the names of keys tell what may be secret."""
-    from rosey_core.layers import is_source
-    from rosey_core.problems import is_secret_name
+    from rosey_core.settings.layers import is_source
+    from rosey_core.settings.problems import is_secret_name
 
     if not isinstance(value, dict):
         return value

@@ -35,9 +35,10 @@ def configured(function: F) -> F:
 
 def load(config_path: Path | None, overrides: tuple[str, ...]) -> Loaded:
     """Find and load the configuration. Raises `ConfigError`."""
-    from rosey_core import settings
+    from rosey_core.settings.load import find
+    from rosey_core.settings.load import load as load_from
 
-    return settings.load(settings.find(config_path), overrides=overrides)
+    return load_from(find(config_path), overrides=overrides)
 
 
 def print_json(value: Any) -> None:

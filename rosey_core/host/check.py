@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rosey_core.config import Config, Loaded, PluginConfig
 from rosey_core.host.commands import Clash, Command, table
 from rosey_core.host.registry import Known, enabled_in
-from rosey_core.problems import explain
+from rosey_core.settings.problems import explain
 
 
 def commands_of(config: Config, known: Iterable[Known], channel: str) -> tuple[dict[str, Command], list[Clash]]:

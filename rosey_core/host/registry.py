@@ -20,8 +20,8 @@ import msgspec
 
 from rosey_core.config import Config, PluginConfig
 from rosey_core.host.describe import Finding, Inquiry
-from rosey_core.layers import merge
 from rosey_core.manifest import Description
+from rosey_core.settings.layers import merge
 from rosey_core.subjects import ENTRY_POINTS
 
 SECONDS = 30.0

@@ -1,6 +1,6 @@
 """Reads secrets from where the configuration says they are, when they are needed.
 
-No text here ever holds a secret. What is written about secrets in rosey.toml is checked by `config_checks`.
+No text here ever holds a secret. What is written about secrets in rosey.toml is checked by `checks`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from rosey_core.config import Loaded, Secret
-from rosey_core.config_checks import check_proxy
 from rosey_core.errors import ConfigError
-from rosey_core.problems import Problem, render
-from rosey_core.toml_positions import Path as Keys
+from rosey_core.settings.checks import check_proxy
+from rosey_core.settings.problems import Problem, render
+from rosey_core.settings.toml_positions import Path as Keys
 
 LARGEST = 64 * 1024
 """A secret has fewer bytes than this; a longer file is another file."""

@@ -8,7 +8,7 @@ import pytest
 
 from rosey_core.config import Loaded
 from rosey_core.errors import ConfigError
-from rosey_core.settings import load
+from rosey_core.settings.load import load
 
 SMALL = 'version = 1\n[channels.cytube]\nroom = "lobby"\n'
 CANARY = "hunter2-canary"

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from rosey_core.layers import parse_dotted
-from rosey_core.problems import Problem, missing_key, name, unknown_key, wrong_value
-from rosey_core.toml_positions import Path
+from rosey_core.settings.layers import parse_dotted
+from rosey_core.settings.problems import Problem, missing_key, name, unknown_key, wrong_value
+from rosey_core.settings.toml_positions import Path
 
 _AT = " - at `$"
 

@@ -1,7 +1,7 @@
 """The JSON Schema of rosey.toml, for editors, with the settings of plugins merged in.
 
 It describes the file, so `order` stands in `[plugins]` beside the plugins. What a schema can't say (a channel that
-is named must exist) is checked by `config_checks`.
+is named must exist) is checked by `checks`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import msgspec
 
 from rosey_core.actions import ACTION_FAMILIES
 from rosey_core.config import Config
-from rosey_core.config_checks import BESIDE_PLUGINS, ROOM, USER_NAME
 from rosey_core.grants import ALL_GRANTS
-from rosey_core.layers import SOURCES
+from rosey_core.settings.checks import BESIDE_PLUGINS, ROOM, USER_NAME
+from rosey_core.settings.layers import SOURCES
 from rosey_core.subjects import CHANNEL_NAME, PLUGIN_NAME
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rosey_core.layers import is_source, quoted
-from rosey_core.toml_positions import Path
+from rosey_core.settings.layers import is_source, quoted
+from rosey_core.settings.toml_positions import Path
 
 
 def lines(table: dict[str, Any], *, comment: Callable[[Path], str] = lambda _: "", path: Path = ()) -> Iterator[str]:

@@ -13,10 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from rosey_core.actions import ACTION_FAMILIES
 from rosey_core.grants import ALL_GRANTS, is_grant
-from rosey_core.layers import SOURCES, get
-from rosey_core.problems import Problem
+from rosey_core.settings.layers import SOURCES, get
+from rosey_core.settings.problems import Problem
+from rosey_core.settings.toml_positions import Path
 from rosey_core.subjects import CHANNEL_NAME, PLUGIN_NAME
-from rosey_core.toml_positions import Path
 
 BESIDE_PLUGINS = ("order", "on_silence")
 """The keys of `[plugins]` that are no plugins; in `Config` they are fields of their own."""

@@ -1,6 +1,6 @@
 """What is wrong with a configuration, told to people: where, the line itself, a caret, the nearest key.
 
-What counts as wrong is decided elsewhere (`mismatch`, `config_checks`, a plugin's own settings). A line that may
+What counts as wrong is decided elsewhere (`mismatch`, `checks`, a plugin's own settings). A line that may
 hold a secret is never shown.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
-from rosey_core.layers import SOURCES, Layer, dotted, parse_dotted
-from rosey_core.toml_positions import Lines, Mark, Path, Place, normalise
+from rosey_core.settings.layers import SOURCES, Layer, dotted, parse_dotted
+from rosey_core.settings.toml_positions import Lines, Mark, Path, Place, normalise
 
 if TYPE_CHECKING:
     from rosey_core.config import Loaded

@@ -2,7 +2,7 @@
 
 The layers, lowest first: the file, `conf.d/*.toml` beside it in the order of their names, variables
 (`ROSEY_LOG__LEVEL=debug`), flags (`--set log.level=debug`). What the keys mean stands in `config`; the texts of
-errors are made in `problems`, the checks in `mismatch` and `config_checks`, secrets are read in `secret`.
+errors are made in `problems`, the checks in `mismatch` and `checks`, secrets are read in `secret`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from rosey_core.config import Config, Loaded
-from rosey_core.config_checks import BESIDE_PLUGINS, checks
 from rosey_core.errors import ConfigError
-from rosey_core.layers import (
+from rosey_core.settings.checks import BESIDE_PLUGINS, checks
+from rosey_core.settings.layers import (
     Layer,
     dotted,
     from_flags,
@@ -27,9 +27,9 @@ from rosey_core.layers import (
     merged,
     variables_named_in,
 )
-from rosey_core.mismatch import mismatches
-from rosey_core.problems import Problem, report, syntax, unknown_key, where
-from rosey_core.toml_positions import normalise, places
+from rosey_core.settings.mismatch import mismatches
+from rosey_core.settings.problems import Problem, report, syntax, unknown_key, where
+from rosey_core.settings.toml_positions import normalise, places
 
 CONF_D = "conf.d"
 USUAL_PLACES = (Path("./rosey.toml"), Path("/etc/rosey/rosey.toml"))

@@ -1,6 +1,6 @@
 """One source of settings (a file, a variable, a flag) as a layer, and several layers as one table.
 
-It opens no file: `settings` does. What is wrong in a layer is said by `problems`.
+It opens no file: `load` does. What is wrong in a layer is said by `problems`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from rosey_core.errors import ConfigError
-from rosey_core.toml_positions import Lines, Path, Place
+from rosey_core.settings.toml_positions import Lines, Path, Place
 
 PREFIX = "ROSEY_"
 NOT_SETTINGS = frozenset({"ROSEY_CONFIG", "ROSEY_NATS_SERVER"})
