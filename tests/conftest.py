@@ -18,3 +18,10 @@ def zoo(monkeypatch: pytest.MonkeyPatch) -> Path:
     before = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", str(ZOO) + (os.pathsep + before if before else ""))
     return ZOO
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory to stand in, so that messages name files shortly."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
