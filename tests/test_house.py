@@ -76,6 +76,7 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "raiser": ("chat.read", "chat.send"),
     "hanger": ("chat.read", "chat.send"),
     "quitter": ("chat.read",),
+    "mean": ("chat.read", "chat.send"),
     "censor": ("chat.read", "judge"),
     "sleepy": ("chat.read", "judge"),
     "asker": ("chat.read", "chat.send", "query:asker"),
@@ -206,6 +207,23 @@ async def test_system_exit_ends_nothing(tmp_path: Path) -> None:
         assert home.counts("quitter").errors == 2
         home.desk.line(line("!echo still here"))
         assert await home.port.wait_said(1) == ["still here"]
+
+
+async def test_what_no_plugin_should_raise(tmp_path: Path) -> None:
+    """Not even `KeyboardInterrupt` or a `CancelledError` of its own ends anything but the call; each is counted."""
+    async with opened(tmp_path, "mean", "echo") as home:
+        for text in ("interrupt", "cancel", "generator", "exit", "returns a number"):
+            home.tell(line(text))
+        await home.settle("mean")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        counts = home.counts("mean")
+        assert counts.calls == 5
+        assert counts.errors == 4 + 3  # a task that raises CancelledError is a cancelled task
+        assert home.house.places["mean", "cytube"].state == "running"
+        home.desk.line(line("!mean"))
+        home.desk.line(line("!echo still here"))
+        assert sorted(await home.port.wait_said(2)) == ["!mean failed. The bot's log says why.", "still here"]
 
 
 async def test_commands(tmp_path: Path) -> None:

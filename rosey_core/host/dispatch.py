@@ -1,7 +1,7 @@
 """Calls one plugin instance inside the daemon: hooks in its lanes, questions beside them.
 
-Whatever the plugin does (raise, hang, exit) ends here: it is counted, logged once in a while, and the next event
-goes on. A plugin that is over its budget three times in a row, or swallows cancellation, is parked.
+Whatever the plugin does (raise anything, hang, exit) ends here: it is counted, logged once in a while, and the next
+event goes on. A plugin that is over its budget three times in a row, or swallows cancellation, is parked.
 
 Things that don't work: pluggy's own caller (stops at the first exception, can't await); `gather` over all hooks
 (costs more than the rest of the way); a time-out around each call (8 us on 3.11; a busy stamp is 0.2 us).
@@ -21,7 +21,7 @@ from rosey_core.errors import PluginError, Unavailable
 from rosey_core.host.budget import Budgets, Call
 from rosey_core.host.context import Context
 from rosey_core.host.hookspecs import EVENT_HOOKS, Hears, Hook, examine
-from rosey_core.host.ownership import OWNER, Owner
+from rosey_core.host.ownership import OWNER, Owner, cancelled
 
 HOOK_SECONDS = 5.0
 QUESTIONS_AT_ONCE = 8
@@ -153,7 +153,7 @@ class Inside:
         ctx.cause = subject
         try:
             result = invoke(ctx, subject)
-            if result is not None:
+            if result is not None and hasattr(result, "__await__"):
                 await result
             if call.overdue:
                 # It swallowed the cancellation and came back late: the same as being cut off.
@@ -161,11 +161,14 @@ class Inside:
                 self._late(what)
             else:
                 self._strikes = 0
-        except asyncio.CancelledError:
-            if not call.forgive():
+        except asyncio.CancelledError as error:
+            if call.forgive():
+                self._late(what)
+            elif cancelled():
                 raise
-            self._late(what)
-        except (Exception, SystemExit) as error:
+            else:
+                self._failed(error, what)
+        except BaseException as error:
             self._failed(error, what)
         finally:
             call.since = 0.0
@@ -193,14 +196,17 @@ class Inside:
                 result = function()
                 if result is not None and hasattr(result, "__await__"):
                     result = await result
-            except asyncio.CancelledError:
-                if not call.forgive():
+            except asyncio.CancelledError as error:
+                if call.forgive():
+                    self._late(what)
+                    raise Unavailable(f"{self.name} took longer than {seconds:g} s") from None
+                if cancelled():
                     raise
-                self._late(what)
-                raise Unavailable(f"{self.name} took longer than {seconds:g} s") from None
+                self._failed(error, what)
+                raise PluginError(f"{self.name} failed: {error!r}") from error
             except PluginError:
                 raise
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 self._failed(error, what)
                 raise PluginError(f"{self.name} failed: {error!r}") from error
             finally:

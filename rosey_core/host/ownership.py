@@ -47,12 +47,18 @@ class Owner:
         return len(alive)
 
 
+def cancelled() -> bool:
+    """Whether somebody cancelled the task that runs, and not just raised `CancelledError` in it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _contained(owner: Owner, work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await work
     except asyncio.CancelledError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # KeyboardInterrupt as well: a real Ctrl-C comes as a signal
         owner.failed(error, "task")
         return None
 

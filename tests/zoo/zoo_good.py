@@ -92,6 +92,35 @@ class Quitter(Plain):
         sys.exit(2)
 
 
+class Mean(Plain):
+    """Raises what no plugin should, by the name that a line gives."""
+
+    manifest = Manifest(name="mean", summary="Is mean.", asks=("chat.read", "chat.send"))
+
+    @hookimpl
+    async def on_chat_message(self, event: NormalizedEvent) -> object:
+        """Raise it here and in a task; or return what nobody awaits."""
+        error = {
+            "interrupt": KeyboardInterrupt,
+            "cancel": asyncio.CancelledError,
+            "generator": GeneratorExit,
+            "exit": SystemExit,
+        }.get(event.data.text)
+        if error is None:
+            return 5
+        asyncio.get_running_loop().create_task(self._raise(error))
+        await asyncio.sleep(0)
+        raise error
+
+    async def _raise(self, error: type[BaseException]) -> None:
+        raise error
+
+    @command("mean")
+    async def mean(self, ctx: Context, call: CommandCall) -> str:
+        """Raises an interrupt."""
+        raise KeyboardInterrupt
+
+
 class Recorder(Plain):
     """Writes down everything it hears, a JSON line each."""
 
