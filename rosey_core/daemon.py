@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -30,7 +31,7 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
-from rosey_core.errors import ConfigError, RoseyError
+from rosey_core.errors import BrokerError, ConfigError, RoseyError
 from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of, problems
 from rosey_core.host.house import House
@@ -78,7 +79,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.set_task_factory(task_factory)
-        self._loaded.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_state()
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
         login = self._login()
         control = Control(self._loaded.state, {"status": self._status}, self._log)
@@ -142,6 +143,18 @@ class Daemon:
 
     # --- starting ---
 
+    def _make_state(self) -> None:
+        state = self._loaded.state
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=state):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"the state directory {state} can't be used: {error.strerror}; in rosey.toml, set state_directory to "
+                f"one that this user may write"
+            ) from error
+
     def _secrets(self, channel: ChannelConfig) -> Secrets:
         proxy = channel.proxy if isinstance(channel.proxy, str) else self._read_secret(channel.proxy)
         if (through := read_proxy(proxy)) is not None:  # what is no address is told now, not when it is needed
@@ -179,7 +192,10 @@ class Daemon:
         core = core_user()
         log.add_secret(core.password)
         broker = self._broker = Broker(nats, self._loaded.state / "nats", (core, *users), self._log.bind(part="nats"))
-        broker.spawn()
+        try:
+            broker.spawn()
+        except BrokerError as error:  # another start would find the same
+            raise ConfigError(str(error)) from error
 
         async def embedded() -> Login:
             return Login(await broker.ready(), core.name, core.password)

@@ -17,7 +17,7 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (CHANNEL, '2:11: [channels.cytube] needs "room"'),
         ("version = 1", "rosey.toml: there is no channel: add [channels.cytube]"),
         ("version = 1\n[channels]", "rosey.toml: there is no channel: add [channels.cytube]"),
-        (SMALL.replace("version = 1", ""), 'rosey.toml: the file needs "version"'),
+        (SMALL.replace("version = 1", ""), 'rosey.toml: the file needs "version": write version = 1 at its top'),
         (SMALL.replace("1", "2") + "news = 1", "1:11: this rosey reads version 1 of the configuration, not 2"),
         (SMALL.replace("1", "true", 1), '1:11: "version" should be a whole number, not true or false'),
         (SMALL.replace("cytube", "Cy_Tube"), "2:11: a channel's name should be lower-case letters, digits"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import hashlib
 import os
 import sys
@@ -185,10 +186,12 @@ def _write(path: Path, cached: _Cached) -> None:
 
 def _known(config: Config, name: str, point: EntryPoint | None, finding: Finding) -> Known:
     if point is None:
+        near = difflib.get_close_matches(name, installed(), 1)
+        hint = f"did you mean {near[0]}? Else " if near else ""
         return Known(
             name,
             "missing",
-            f"it is enabled, and no installed package offers it; pip install rosey-plugin-{name}, or remove "
+            f"it is enabled, and no installed package offers it; {hint}pip install rosey-plugin-{name}, or remove "
             f"[plugins.{name}]",
         )
     package = point.dist.name if point.dist else ""

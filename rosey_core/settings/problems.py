@@ -64,6 +64,9 @@ class Problem(NamedTuple):
     hidden: bool = False
 
 
+_TOP = {"version": ": write version = 1 at its top", "channels": ": write [channels.cytube] with a room below it"}
+
+
 def unknown_key(path: Path, known: Iterable[str], hint: str = "") -> Problem:
     """A key that means nothing where it stands. `hint` is told if no known key is near."""
     key, known = str(path[-1]), tuple(known)
@@ -75,7 +78,9 @@ def unknown_key(path: Path, known: Iterable[str], hint: str = "") -> Problem:
 
 def missing_key(table: Path, key: str) -> Problem:
     """A key that a table needs and has not."""
-    return Problem(table, f'{_table(table) if table else "the file"} needs "{key}"', on_key=True)
+    if not table:
+        return Problem(table, f'the file needs "{key}"{_TOP.get(key, "")}', on_key=True)
+    return Problem(table, f'{_table(table)} needs "{key}"', on_key=True)
 
 
 def wrong_value(path: Path, message: str, value: object = None, choices: Sequence[str] = ()) -> Problem:

@@ -84,3 +84,22 @@ async def ended(pid: int) -> None:
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    (
+        ('state_directory = "/proc/nowhere"', "the state directory /proc/nowhere can't be used"),
+        ('nats.server = "/no/such/nats-server"', "server names /no/such/nats-server, and there is no program there"),
+        ('channels.cytube.proxy = "ftp://x"', '"proxy" should be socks5://HOST:PORT'),
+        ('channels.cytube.password = { file = "nowhere" }', "nowhere can't be read"),
+    ),
+)
+async def test_what_only_a_start_finds(home: Path, line: str, told: str) -> None:
+    """It is code 78 and a sentence: starting again would find the same."""
+    text = f'version = 1\n{line}\nchannels.cytube.room = "lobby"\nchannels.cytube.username = "bot"\n'
+    process = RoseyProcess(home, text)
+    with pytest.raises(RoseyError, match="ended with code 78"):
+        await process.start()
+    assert told in process.log.read_text()
+    assert "Traceback" not in process.log.read_text()
