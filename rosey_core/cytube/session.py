@@ -200,7 +200,8 @@ class Session:
             self._enter("stopped", end.reason)
             self._log.error("cytube.stopped", why=end.kind, reason=end.reason)
         else:
-            self._enter("waiting", f"{end.reason}; again in {retry:g} s")
+            why = end.reason if end.kind != "kicked" or end.reason.startswith("kicked") else f"kicked: {end.reason}"
+            self._enter("waiting", f"{why}; again in {retry:g} s")
             self._log.warning(f"cytube.{end.kind}", reason=end.reason, retry=retry)
         await self._hear([Draft(_event(end, final=wait is None, retry=retry))])
         return wait
