@@ -81,11 +81,11 @@ class Daemon:
         loop.set_task_factory(task_factory)
         self._make_state()
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
-        login = self._login()
         control = Control(self._loaded.state, {"status": self._status}, self._log)
         await control.start()
         try:
-            await self._run(secrets, login, control)
+            # Not before the socket is ours: another daemon of this directory has its nats-server in it.
+            await self._run(secrets, self._login(), control)
         finally:
             await control.stop()
             for task in self._tasks:

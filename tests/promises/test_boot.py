@@ -51,10 +51,13 @@ async def test_a_bad_configuration_is_code_78(home: Path) -> None:
 
 async def test_two_daemons_of_one_directory(rosey: RoseyProcess) -> None:
     """The second says that the first runs, and leaves it alone."""
+    conf = rosey.state / "nats" / "nats.conf"
+    before = conf.read_text()
     second = RoseyProcess(rosey.directory, environ={"TEST_PASSWORD": "x", "TEST_READER": "y"})
     with pytest.raises(RoseyError, match=r"(?s)ended with code 1.*another rosey runs with the state directory"):
         await second.start()
     assert (await rosey.ask())["ready"]
+    assert conf.read_text() == before
 
 
 async def test_the_broker_goes_with_a_killed_daemon(rosey: RoseyProcess) -> None:
