@@ -79,6 +79,18 @@ async def test_bad_plugins_hurt_only_themselves(cytube: SimulatedCytube, make: A
         assert "Traceback" not in page
 
 
+async def test_a_plugin_that_blocks(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """Code that holds up the whole loop is named in the log, with file and line, while it does so."""
+    async with make(cytube.url, "echo", "blocker") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.until("it runs", lambda s: states(s)["blocker"] == "running")
+        await alice.say("block")
+        await process.until("it is named", lambda _: "loop.blocked" in process.log.read_text())
+        assert "zoo_good.py:" in process.log.read_text().partition("loop.blocked")[2]
+        await alice.say("!echo after it")
+        assert await said(alice) == "after it"
+
+
 async def test_two_plugins_with_one_command(cytube: SimulatedCytube, make: Any) -> None:
     """The daemon does not start, and the error names both and what to write."""
     rest = '[plugins.asker.commands]\nadd = "echo"'
