@@ -290,6 +290,7 @@ class Daemon:
                 "url": self._broker.url if self._broker else self._config.nats.url,
                 "connected": self._bus.connected,
                 "reason": self._bus.reason,
+                "starts": self._broker.starts if self._broker else 0,
                 **self._bus.counts(),
             },
             "loop_lag_ms": round(self._watch.lag * 1000, 1),

@@ -149,6 +149,7 @@ async def test_nats_goes_away_and_comes_back(
         assert await said(alice) == "frozen"
         os.kill(pid, signal.SIGCONT)
     await rosey.until("it is back", lambda s: s["nats"]["connected"] and (fault == "frozen" or broker(rosey) != pid))
+    assert (await rosey.ask())["nats"]["starts"] == (2 if fault == "killed" else 1)
     bus = await connect(rosey)
     lines = await bus.subscribe("rosey.platform.cytube.chat.message")
     await bus.flush()
