@@ -115,7 +115,8 @@ def portrait(description: Description, granted: set[str]) -> Iterable[str]:
         yield f"  {ask}{'' if ask in granted else '   (not granted)'}"
     for spec in description.commands:
         also = f" (also {', '.join(spec.aliases)})" if spec.aliases else ""
-        yield f"command: {f'{spec.name} {spec.usage}'.rstrip()}{also}: {spec.help}"
+        explained = f": {spec.help}" if spec.help else ""
+        yield f"command: {f'{spec.name} {spec.usage}'.rstrip()}{also}{explained}"
     for name in description.queries:
         yield f"query: {name}"
     yield "settings:"
