@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from rosey_core import cli
 from rosey_core.cli.options import table
 from rosey_core.cli.status import duration, page
+from rosey_core.settings import load
 
 TEXT = """\
 version = 1
@@ -141,6 +142,17 @@ def test_plugins_show(home: Path) -> None:
     assert "automatic = false   boolean" in text
     assert "keeps: every chat line" in rosey("plugins", "show", "logging").output
     assert json.loads(rosey("plugins", "show", "echo", "--json").output)["finding"]["description"]["name"] == "echo"
+
+
+def test_plugins_without_a_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has written none yet sees what is installed; one that was named has to be there."""
+    Path("rosey.toml").unlink()
+    monkeypatch.setattr(load, "USUAL_PLACES", (Path("./rosey.toml"),))
+    rows = json.loads(rosey("plugins", "list", "--json").output)
+    assert {row["state"] for row in rows} == {"disabled"}
+    assert "asks for:" in rosey("plugins", "show", "echo").output
+    assert rosey("plugins", "list", "--config", "nowhere.toml").exit_code == 78
+    assert rosey("status").exit_code == 78
 
 
 def test_plugins_show_nothing(home: Path) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rosey_core.errors import ConfigError
+
 if TYPE_CHECKING:
     from rosey_core.config import Loaded
 
@@ -33,12 +35,22 @@ def configured(function: F) -> F:
     )(function)
 
 
-def load(config_path: Path | None, overrides: tuple[str, ...]) -> Loaded:
-    """Find and load the configuration. Raises `ConfigError`."""
-    from rosey_core.settings.load import find
+def load(config_path: Path | None, overrides: tuple[str, ...], *, needed: bool = True) -> Loaded:
+    """Find and load the configuration. Raises `ConfigError`.
+
+    Where it is not `needed`, and there is none, everything is at its default.
+    """
+    from rosey_core.config import Config, Loaded
+    from rosey_core.settings.load import STATE_DIRECTORY, find
     from rosey_core.settings.load import load as load_from
 
-    return load_from(find(config_path), overrides=overrides)
+    try:
+        path = find(config_path)
+    except ConfigError:
+        if needed:
+            raise
+        return Loaded(Config(version=1, channels={}), Path("rosey.toml"), Path(STATE_DIRECTORY).absolute())
+    return load_from(path, overrides=overrides)
 
 
 def print_json(value: Any) -> None:

@@ -34,7 +34,7 @@ def list_(config_path: Path | None, overrides: tuple[str, ...], *, as_json: bool
     (can't be imported or described); failed (would not start); waiting (starts later); parked (stopped after
     repeated failure).
     """
-    rows = overview(load(config_path, overrides))
+    rows = overview(load(config_path, overrides, needed=False))
     if as_json:
         print_json(rows)
     elif rows:
@@ -49,7 +49,7 @@ def list_(config_path: Path | None, overrides: tuple[str, ...], *, as_json: bool
 @configured
 def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_json: bool) -> None:
     """Show one plugin: what it does, asks for, keeps, and which settings it has."""
-    loaded = load(config_path, overrides)
+    loaded = load(config_path, overrides, needed=False)
     known = survey_now(loaded)
     if name not in known:
         import difflib
