@@ -166,7 +166,7 @@ class Bus:
         self._closed = True
         while self._task is not None and not self._task.done():  # a cancel can get lost in nats-py
             self._task.cancel()
-            await asyncio.wait((self._task,), timeout=0.2)
+            await asyncio.wait((self._task,), timeout=1.2)
         self.reason = "closed"
         if len(self._outbox):
             self._log.warning("bus.undelivered", messages=len(self._outbox))

@@ -13,6 +13,7 @@ import pytest
 from rosey_core.bus.client import Client, errors
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
+from rosey_core.testing.users import cloak
 from rosey_core.testing.viewer import Viewer
 
 FIVE = {"event_type", "platform", "data", "timestamp", "metadata"}
@@ -174,3 +175,26 @@ async def test_nats_is_away_at_the_start(make: Any, cytube: SimulatedCytube, ali
         await alice.say("!echo alone")
         assert await said(alice) == "alone"
         assert not (await process.ask())["nats"]["connected"]
+
+
+async def test_addresses_stay_inside(rosey: RoseyProcess, connect: Any, cytube: SimulatedCytube) -> None:
+    """A moderator is told where people come from (cloaked, and still theirs); the bus, the log and the files are not."""
+    async with Viewer(cytube.url, "movienight", "Olive", "pw") as olive:
+        bus = await connect(rosey)
+        heard: list[bytes] = []
+
+        async def take(message: Any) -> None:
+            heard.append(message.data)
+
+        await bus.subscribe("rosey.platform.>", cb=take)
+        await bus.flush()
+        async with Viewer(cytube.url, "movienight", "zoe", address="203.0.113.77") as zoe:
+            await zoe.say("!echo done")
+            assert await said(zoe) == "done"
+        await rosey.until("she is gone", lambda s: s["channels"]["cytube"]["users"] == 2)
+        await bus.flush()
+        address = cloak("203.0.113.77")
+        assert address in str(olive.received)
+    assert b"zoe" in b"".join(heard)
+    told = b"".join(heard) + b"".join(path.read_bytes() for path in rosey.directory.rglob("*") if path.is_file())
+    assert address.encode() not in told
