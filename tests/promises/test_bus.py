@@ -178,7 +178,7 @@ async def test_nats_is_away_at_the_start(make: Any, cytube: SimulatedCytube, ali
 
 
 async def test_addresses_stay_inside(rosey: RoseyProcess, connect: Any, cytube: SimulatedCytube) -> None:
-    """A moderator is told where people come from (cloaked, and still theirs); the bus, the log and the files are not."""
+    """A moderator is told where people come from, if cloaked; the bus, the log and the files are not."""
     async with Viewer(cytube.url, "movienight", "Olive", "pw") as olive:
         bus = await connect(rosey)
         heard: list[bytes] = []
