@@ -23,8 +23,8 @@ BESIDE_PLUGINS = ("order", "on_silence")
 
 ROOM = re.compile(r"[\w-]{1,30}", re.ASCII)
 USER_NAME = re.compile(r"[\w-]{1,20}", re.ASCII)
-PROXY_SCHEMES = ("socks5", "http")
-NATS_SCHEMES = ("nats", "tls", "ws", "wss")
+PROXY_SCHEMES = ("socks5", "socks5h", "http")
+NATS_SCHEMES = ("nats", "tls")
 SECRET_KEYS = ("password", "room_password", "credentials")
 """The keys under which only a table says where the secret is; a bare text there is a secret in the file."""
 
@@ -150,7 +150,7 @@ def _nats(nats: dict[str, Any]) -> Iterator[Problem]:
     if url:
         parts = _split(url)
         if parts is None or parts.scheme not in NATS_SCHEMES or not parts.hostname:
-            yield Problem((*path, "url"), '"url" should be nats://HOST:PORT (or tls, ws, wss)')
+            yield Problem((*path, "url"), '"url" should be nats://HOST:PORT or tls://HOST:PORT')
         elif "@" in parts.netloc:
             message = '"url" should have no user or password in it: they have the keys "user" and "password"'
             yield Problem((*path, "url"), message, hidden=True)
