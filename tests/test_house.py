@@ -255,6 +255,14 @@ async def test_a_command_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert await home.port.wait_said(2) == ["meanwhile", "!hang is busy or took too long; try again later."]
 
 
+async def test_a_command_whose_plugin_is_not_there(tmp_path: Path) -> None:
+    """A plugin that could be described and can't be imported here has no place; who asks is told so."""
+    async with opened(tmp_path, "echo") as home:
+        home.house.places.clear()
+        home.desk.line(line("!echo hello"))
+        assert await home.port.wait_said(1) == ["!echo is not available now."]
+
+
 async def test_queries(tmp_path: Path) -> None:
     """A query converts and checks its arguments, and each fault is a sentence."""
     async with opened(tmp_path, "asker") as home:

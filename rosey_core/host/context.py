@@ -120,7 +120,7 @@ class Context:
             settled.set_result(Outcome("refused", f"{self._plugin} was not granted {action.grant}"))
             return Receipt("", action.name, settled)
         receipt = self._port.act(action, plugin=self._plugin, reply=self._reply, cause=self.cause)
-        receipt.charged = self._call
+        receipt.charged = self._charged()
         return receipt
 
     async def query(self, plugin: str, name: str, **args: Any) -> Any:
@@ -133,13 +133,14 @@ class Context:
         if f"query:{plugin}" not in self._grants:
             raise PluginError(f"{self._plugin} was not granted query:{plugin}")
         time = asyncio.get_running_loop().time
-        if self._call is not None:
-            self._call.pause(time())
+        call = self._charged()
+        if call is not None:
+            call.pause(time())
         try:
             return await self._host.query(self._plugin, plugin, name, self.channel_name, args)
         finally:
-            if self._call is not None:
-                self._call.resume(time())
+            if call is not None:
+                call.resume(time())
 
     def publish(self, name: str, data: Any) -> None:
         """Publish an event of the plugin's own on the bus, under its name; `data` is what msgspec can encode."""
@@ -156,6 +157,11 @@ class Context:
     def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
         """Run something beside the hooks. It is cancelled when the plugin stops."""
         return self._spawn(work, name)
+
+    def _charged(self) -> Call | None:
+        """The call that runs now, if it is the one this context was given to: a task beside it pauses nothing."""
+        call = self._call
+        return call if call is not None and call.task is asyncio.current_task() else None
 
     def charge(self, call: Call) -> None:
         """Let waiting through this context not count against `call`. For the host."""

@@ -75,7 +75,11 @@ class Desk:
         task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, row: Command, call: CommandCall) -> None:
-        place = self._house.places[row.plugin, self._port.name]
+        place = self._house.places.get((row.plugin, self._port.name))
+        if place is None:  # it was described well, and can't be imported here
+            gone = f"{self._prefix}{row.name} is not available now."
+            self._port.act(SendMessage(text=gone), plugin="rosey", reply=True, cause=call.event)
+            return
         answer = await self._answer(row, place, call)
         if answer:
             receipt = place.context(reply=True).say(answer)
