@@ -112,6 +112,15 @@ async def test_a_terminal() -> None:
         await shown("\x1b[1mRosey\x1b[0m: from a terminal")
         os.write(ours, b"/as mo\r")
         await shown("Mo> ")
+        os.write(ours, b"/as owner\r/kick Mo bye\r")
+        await shown("Mo is kicked: bye")
+        os.write(ours, b"/as mo\rback again\r")
+        await shown("\x1b[1mMo\x1b[0m: back again")
+        os.write(ours, b"/as owner\r/kick Vera bye\r")
+        await shown("Vera is kicked: bye")
+        os.write(ours, b"/as viewer\rI see again\r")
+        await shown("\x1b[1mVera\x1b[0m: I see again")
+        assert screen.count("\x1b[1mMo\x1b[0m: back again") == 1
         os.write(ours, b"\x04")
         async with asyncio.timeout(20):
             assert await child.wait() == 0

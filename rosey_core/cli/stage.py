@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 from rosey_core.cli.status import page
 from rosey_core.cli.terminal import Terminal
 from rosey_core.cytube.text import read
-from rosey_core.errors import CytubeError, RoseyError
+from rosey_core.errors import CytubeError, RoseyError, SocketIOError
 from rosey_core.media import parse
 from rosey_core.testing.sandbox import BOT, CAST, Sandbox
 from rosey_core.testing.scenario import lively, play
+from rosey_core.testing.viewer import Viewer
 
 HELP = """\
 What you type is said in the channel. CyTube's own commands work as well: /me waves, /kick NAME, /clear ...
@@ -41,7 +41,7 @@ async def perform(directory: Path, script: tuple[str, str] | None, seconds: floa
     """
     terminal = Terminal()
     terminal.show("starting a simulated CyTube, nats-server and rosey ...", dim=True)
-    async with Sandbox(directory, lambda name, payload: _show(terminal, name, payload)) as sandbox:
+    async with Sandbox(directory, lambda who, name, payload: _show(terminal, who, name, payload)) as sandbox:
         terminal.show(
             f"{BOT} is in the room. Try !help or !echo hello; /help lists what else you can type.", dim=True
         )
@@ -97,19 +97,31 @@ class Typing:
             order, _, rest = line.strip().partition(" ")
             if order in {"/quit", "/exit"}:
                 return
-            with contextlib.suppress(CytubeError):  # who was kicked comes back with /as
+            try:
                 if order in self._orders:
                     await self._orders[order](rest.strip())
                 elif line.strip():
-                    await self._sandbox.cast[self._role].say(line)
+                    await self._me.say(line)
+            except CytubeError as error:
+                self._terminal.show(f"that did not work: {error}", dim=True)
         if not sys.stdin.isatty():
             await asyncio.Event().wait()  # a pipe that ended is no wish to stop
+
+    @property
+    def _me(self) -> Viewer:
+        """Who one is. Raises `CytubeError` while they are not in the room."""
+        viewer = self._sandbox.cast[self._role]
+        if viewer.closed:
+            raise SocketIOError(f"{CAST[self._role]} is not in the room any more; /as {self._role} brings them back")
+        return viewer
 
     async def _as(self, role: str) -> None:
         role = next((known for known, name in CAST.items() if role.lower() in {known, name.lower()}), "")
         if not role:
             self._terminal.show(f"you can be: {', '.join(CAST)}", dim=True)
             return
+        if self._sandbox.cast[role].closed:
+            await self._sandbox.enter(role)
         self._role = role
         self._terminal.prompt = f"{CAST[role]}> "
         self._terminal.show(f"you are {CAST[role]}, the {role}", dim=True)
@@ -117,7 +129,7 @@ class Typing:
     async def _pm(self, rest: str) -> None:
         to, _, text = rest.partition(" ")
         if text:
-            await self._sandbox.cast[self._role].pm(to, text)
+            await self._me.pm(to, text)
         else:
             self._terminal.show("/pm NAME TEXT", dim=True)
 
@@ -126,7 +138,7 @@ class Typing:
         if media is None:
             self._terminal.show("that is no link CyTube knows; try /queue https://youtu.be/dQw4w9WgXcQ", dim=True)
             return
-        await self._sandbox.cast[self._role].emit("queue", {"id": media.id, "type": media.type, "pos": "end"})
+        await self._me.emit("queue", {"id": media.id, "type": media.type, "pos": "end"})
 
     async def _who(self, _: str) -> None:
         users = self._sandbox.cytube.room.users
@@ -160,13 +172,14 @@ REMARKS: dict[str, Words] = {
     "errorMsg": lambda error: f"CyTube: {error['msg']}",
     "queueFail": lambda error: f"CyTube: {error['msg']}",
     "noflood": lambda error: f"CyTube: {error['msg']}",
-    "kick": lambda kick: f"you are kicked: {kick.get('reason', '')}",
 }
 """What is shown of an event beside chat; of others, nothing."""
 
 
-def _show(terminal: Terminal, name: str, payload: Any) -> None:
-    if name == "chatMsg":
+def _show(terminal: Terminal, who: str, name: str, payload: Any) -> None:
+    if name == "kick":
+        terminal.show(f"{who} is kicked: {payload.get('reason') or 'no reason given'}", dim=True)
+    elif name == "chatMsg":
         text = read(payload["msg"])[0]
         if payload["meta"].get("addClass") == "action":
             terminal.show(f"* {payload['username']} {text}")

@@ -54,7 +54,8 @@ class Sandbox:
 
     Args:
         directory: where the bot's files go.
-        hear: is told of every event that a viewer in the room hears: name and payload.
+        hear: is told of every event that a viewer in the room hears, and of what only one of the cast does: the name
+            of who heard it, the event's name, its payload.
 
     Attributes:
         cytube: the site.
@@ -62,7 +63,7 @@ class Sandbox:
         cast: the people one can type as: `viewer`, `moderator`, `owner`.
     """
 
-    def __init__(self, directory: Path, hear: Callable[[str, Any], None]) -> None:
+    def __init__(self, directory: Path, hear: Callable[[str, str, Any], None]) -> None:
         password = token_urlsafe(9)
         self.directory = directory
         self.cytube = SimulatedCytube(ROOM, accounts=dict.fromkeys(RANKS, password), ranks=RANKS, usercount_period=2)
@@ -82,10 +83,23 @@ class Sandbox:
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    def _hear_own(self, name: str, payload: Any) -> None:
-        """What only one of them hears; the rest everybody hears, and one tells it."""
-        if name in OWN:
-            self._hear(name, payload)
+    async def enter(self, role: str) -> None:
+        """Bring one of the cast into the room, also again after a kick.
+
+        Raises:
+            CytubeError: the room does not let them in, such as after a ban.
+        """
+        name = CAST[role]
+        entered = False
+
+        def hear(event: str, payload: Any) -> None:
+            # What everybody hears the viewer tells; and what a room tells at the door was told before.
+            if entered and (event in OWN or role == "viewer"):
+                self._hear(name, event, payload)
+
+        viewer = Viewer(self.cytube.url, ROOM, name, self._password, hear=hear)
+        self.cast[role] = await self._stack.enter_async_context(viewer)
+        entered = True
 
     async def _set_up(self) -> None:
         await self._stack.enter_async_context(self.cytube)
@@ -96,8 +110,6 @@ class Sandbox:
         config = CONFIG.format(url=self.cytube.url, room=ROOM, bot=BOT)
         self.bot = RoseyProcess(self.directory, config)
         await self._stack.enter_async_context(self.bot)
-        for role, name in CAST.items():
-            hear = self._hear_own if self.cast else self._hear
-            viewer = Viewer(self.cytube.url, ROOM, name, self._password, hear=hear)
-            self.cast[role] = await self._stack.enter_async_context(viewer)
+        for role in CAST:
+            await self.enter(role)
         await self.cytube.wait_for(lambda: self.cytube.room.find(BOT), 30)
