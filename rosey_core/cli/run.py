@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
     from pathlib import Path
+
+END_SECONDS = 0.3
+"""How long tasks that are left may take to end."""
 
 
 @click.command()
@@ -32,6 +36,21 @@ def run(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(Daemon(loaded).run())
+        if stubborn := runner.run(_end_the_rest()):
+            # Closing the loop would wait for them for ever; everything of ours is written and closed.
+            log.get("rosey").warning("tasks.left", tasks=stubborn)
+            os._exit(0)
+
+
+async def _end_the_rest() -> list[str]:
+    """Cancel every task that is left, a plugin's mostly; the names of those that would not end."""
+    import asyncio
+
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    alive = (await asyncio.wait(rest, timeout=END_SECONDS))[1] if rest else set()
+    return sorted(task.get_name() for task in alive)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

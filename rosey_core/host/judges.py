@@ -49,8 +49,17 @@ class Judge:
         ctx.cause = event
         given = {"ctx": ctx, "event": event}
         arguments = [given[name] for name in hook.argnames]
-        async with asyncio.timeout(seconds):
-            return await self.inside.ask("judge", lambda: hook.function(*arguments), seconds=5.0, ctx=ctx)
+        asking = self.inside.ask("judge", lambda: hook.function(*arguments), seconds=5.0, ctx=ctx)
+        # In a task of its own: a judge that swallows its cancellation must not hold the channel.
+        task = asyncio.get_running_loop().create_task(asking, name=f"judge {self.place.name}")
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.wait((task,), timeout=seconds)
+            if task.done():
+                return task.result()
+            raise TimeoutError
+        finally:
+            task.cancel()
 
 
 def judges_of(house: House, channel: str, order: Sequence[str]) -> tuple[Judge, ...]:

@@ -27,6 +27,7 @@ GRANTS = {
     "raiser": ("chat.read", "chat.send"),
     "hanger": ("chat.read", "chat.send"),
     "quitter": ("chat.read",),
+    "stubborn": ("chat.read", "chat.send", "judge"),
     "blocker": ("chat.read",),
     "broken-import": ("chat.read",),
     "badstart": ("chat.read",),

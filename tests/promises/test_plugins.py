@@ -91,6 +91,21 @@ async def test_a_plugin_that_blocks(cytube: SimulatedCytube, make: Any, alice: V
         assert await said(alice) == "after it"
 
 
+async def test_a_plugin_that_swallows_cancellation(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """It holds up neither the channel, nor another plugin, nor the end of the daemon."""
+    async with make(cytube.url, "echo", "stubborn") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.until("it runs", lambda s: states(s)["stubborn"] == "running")
+        for text in ("judge", "!stubborn", "hook"):
+            cytube.room.say_as("bob", text)
+        await alice.say("!echo all the same")
+        assert await said(alice) == "all the same"
+        began = asyncio.get_running_loop().time()
+        assert await process.stop() == 0
+        assert asyncio.get_running_loop().time() - began < 5
+        assert "tasks.left" in process.log.read_text()
+
+
 async def test_two_plugins_with_one_command(cytube: SimulatedCytube, make: Any) -> None:
     """The daemon does not start, and the error names both and what to write."""
     rest = '[plugins.asker.commands]\nadd = "echo"'

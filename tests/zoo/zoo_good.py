@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -119,6 +120,41 @@ class Mean(Plain):
     async def mean(self, ctx: Context, call: CommandCall) -> str:
         """Raises an interrupt."""
         raise KeyboardInterrupt
+
+
+class Stubborn(Plain):
+    """Swallows every cancellation: in a hook, a command, a task, as a judge, and when it is stopped."""
+
+    manifest = Manifest(name="stubborn", summary="Never ends.", asks=("chat.read", "chat.send", "judge"))
+
+    async def _never(self) -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    @hookimpl
+    async def on_chat_message(self, ctx: Context, event: NormalizedEvent) -> None:
+        """Never come back."""
+        if event.data.text == "hook":
+            ctx.spawn(self._never())
+            await self._never()
+
+    @hookimpl
+    async def judge(self, event: NormalizedEvent) -> None:
+        """Never answer."""
+        if event.data.text == "judge":
+            await self._never()
+
+    @command("stubborn")
+    async def stubborn(self, ctx: Context, call: CommandCall) -> str:
+        """Never answers."""
+        await self._never()
+        return "never"
+
+    @hookimpl
+    async def stop(self) -> None:
+        """Never stop."""
+        await self._never()
 
 
 class Recorder(Plain):
