@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -115,6 +116,7 @@ class _Channel:
 
     def __init__(self, path: Path, settings: LoggingSettings) -> None:
         self.newest = newest(path)
+        self.written: deque[str] = deque(maxlen=100)  # ids of chat lines; CyTube repeats 15
         self._file = _File(
             path, maxBytes=int(settings.max_mib * 1024 * 1024), backupCount=settings.keep, encoding="utf-8"
         )
@@ -170,8 +172,10 @@ class ChatLog:
 
     def _line(self, channel: _Channel, event: NormalizedEvent) -> str:
         when = stamp(event.timestamp)
-        if event.metadata.history and when <= channel.newest:
+        if event.metadata.history and (when <= channel.newest or event.id in channel.written):
             return ""
+        if event.event_type == "chat.message":
+            channel.written.append(event.id)
         if self._settings.format == "json":
             fields = fields_of(event)
             line = json.dumps({"time": when} | fields, ensure_ascii=False) if fields else ""

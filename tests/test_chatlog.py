@@ -31,7 +31,7 @@ class Place:
 
 def event(data: Any, *, at: float = 1.0, metadata: Metadata = NOTHING, kind: str = "chat.message") -> NormalizedEvent:
     """An event at a time."""
-    return NormalizedEvent(kind, "cytube", data, at, metadata, "x", "cytube", 1)
+    return NormalizedEvent(kind, "cytube", data, at, metadata, f"{at} {data}", "cytube", 1)
 
 
 def line(text: str, *, user: str = "bob", at: float = 1.0, metadata: Metadata = NOTHING, kind: str = "say") -> Any:
@@ -119,6 +119,7 @@ def test_a_rejoin_repeats_nothing(tmp_path: Path, make: Make) -> None:
     ]
     written = write(plugin, tmp_path, *again)
     assert [text.rpartition(" ")[2] for text in written.splitlines()] == ["one", "two", "missed", "too"]
+    assert write(plugin, tmp_path, *again) == written  # a second rejoin with no live line between
 
 
 def test_a_restart_repeats_nothing(tmp_path: Path, make: Make) -> None:
