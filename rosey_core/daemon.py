@@ -35,7 +35,7 @@ from rosey_core.errors import BrokerError, ConfigError, RoseyError
 from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of, problems
 from rosey_core.host.house import House
-from rosey_core.host.ownership import task_factory
+from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import Known, is_enabled, survey
 from rosey_core.pipeline import PLATFORM
 from rosey_core.requests import Requests
@@ -79,6 +79,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.set_task_factory(task_factory)
+        loop.set_exception_handler(exception_handler)
         self._make_state()
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
         control = Control(self._loaded.state, {"status": self._status}, self._log)
@@ -121,8 +122,10 @@ class Daemon:
             )
         pipelines = {name: site.pipeline for name, site in self._sites.items()}
         self._house.load(self._known.values(), pipelines)
-        self._house.changed = self._furnish
-        self._furnish()
+        for name, site in self._sites.items():
+            rows, _ = commands_of(config, self._known.values(), name)
+            site.furnish(self._house, rows=rows, on_silence=config.on_silence)
+        self._house.changed = self._look_again
         requests = Requests(pipelines, config.first_channel, self._house, self._bus.answer, self._log)
         await self._listen(requests)
         await self._bus.start()
@@ -202,14 +205,9 @@ class Daemon:
 
         return embedded
 
-    def _furnish(self) -> None:
+    def _look_again(self) -> None:
         for site in self._sites.values():
-            site.furnish(
-                self._house,
-                order=self._config.order,
-                on_silence=self._config.on_silence,
-                rows=commands_of(self._config, self._known.values(), site.name)[0],
-            )
+            site.pipeline.look_again()
 
     async def _listen(self, requests: Requests) -> None:
         await self._bus.subscribe(subjects.commands_all(), requests.action)
@@ -300,36 +298,12 @@ class Daemon:
 
     def _plugins(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        failures = self._house.failures()
         for known in self._known.values():
-            row: dict[str, Any] = {
-                "name": known.name,
-                "version": known.version,
-                "state": known.state,
-                "reason": known.reason,
-            }
-            places = [place for (name, _), place in self._house.places.items() if name == known.name]
-            if known.name in failures:
-                row |= {"state": "broken", "reason": failures[known.name]}
-            if not places:
-                rows.append(row)
-            for place in places:
-                counts = place.inside.counts if place.inside else None
-                rows.append(
-                    row
-                    | {
-                        "channel": place.port.name,
-                        "run": "inside",
-                        "state": place.state,
-                        "reason": place.reason,
-                        "waiting": len(place.lane) if place.lane is not None else 0,
-                        "dropped": place.lane.dropped if place.lane is not None else 0,
-                        "calls": counts.calls if counts else 0,
-                        "errors": counts.errors if counts else 0,
-                        "overdue": counts.overdue if counts else 0,
-                        "last_error": counts.last_error if counts else "",
-                    }
-                )
+            row = {"name": known.name, "version": known.version, "state": known.state, "reason": known.reason}
+            if reason := self._house.failures.get(known.name):
+                row |= {"state": "broken", "reason": reason}
+            places = self._house.places_of(known.name)
+            rows += [row | place.status() for place in places] or [row]
         return rows
 
     def _blocked(self, seconds: float, place: str) -> None:

@@ -20,6 +20,8 @@ Each text says what, where, and what to do next. None of them ever holds a secre
 
 from __future__ import annotations
 
+import math
+
 
 class RoseyError(Exception):
     """The root: `except RoseyError` catches what rosey raises on purpose."""
@@ -81,13 +83,24 @@ class NotReady(PluginError):  # noqa: N818  raised by plugins: `raise NotReady("
     """A plugin can't start yet.
 
     Attributes:
-        retry: seconds until the host tries again.
+        retry: seconds until the host tries again; above 0.
     """
 
     def __init__(self, reason: str, *, retry: float = 30.0) -> None:
         super().__init__(reason)
+        if not 0 < retry < math.inf:
+            raise ValueError(f"the retry of NotReady is {retry!r}, and should be seconds above 0")
         self.retry = retry
 
 
 class Unavailable(PluginError):  # noqa: N818  an answer, not a fault of the asker
     """A plugin was asked and can't answer now: not running, parked, or out of time."""
+
+
+def told(error: BaseException) -> str:
+    """An exception as `ValueError: its text`, 500 characters at most; also one whose own text fails."""
+    try:
+        text = str(error)
+    except BaseException:  # a plugin's own `__str__` may raise anything
+        text = "(its text can't be told)"
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__

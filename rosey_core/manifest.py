@@ -7,7 +7,7 @@ looked at the plugin tells it to the daemon.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Literal, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -16,8 +16,9 @@ API = 1
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-COMMAND = "_rosey_command"
-QUERY = "_rosey_query"
+Mark = Literal["_rosey_command", "_rosey_query"]
+COMMAND: Mark = "_rosey_command"
+QUERY: Mark = "_rosey_query"
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -124,3 +125,9 @@ def query(name: str) -> Callable[[F], F]:
         return method
 
     return mark
+
+
+def marked(cls: type[Any], mark: Mark) -> dict[str, Any]:
+    """The methods of a plugin's class that carry a mark: method name to what the mark says."""
+    functions = {name: getattr(cls, name, None) for name in dir(cls)}
+    return {name: getattr(function, mark) for name, function in functions.items() if hasattr(function, mark)}

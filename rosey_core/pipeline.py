@@ -58,6 +58,9 @@ class House(Protocol):
     def lanes(self, channel: str, event_type: str) -> tuple[Lane, ...]:
         """The lanes for an event type."""
 
+    def judges(self, channel: str) -> tuple[Judge, ...]:
+        """The judges of chat lines, in order."""
+
 
 class Pipeline:
     """One channel: its state, its numbers, and the way of its events.
@@ -91,7 +94,7 @@ class Pipeline:
         self.events = 0
         self.failures = 0
         self.house: House | None = None
-        self.judges: tuple[Judge, ...] = ()
+        self._judges: tuple[Judge, ...] = ()
         self.on_silence = "pass"
         self.on_line: Callable[[NormalizedEvent], None] = lambda _: None
         self._publish = publish
@@ -114,8 +117,8 @@ class Pipeline:
                 data = event.data
                 if type(data) is ChatMessage and event.metadata is NOTHING:
                     self._guard.heard(data.username, now())
-                    if self.judges:
-                        verdict = await ask_all(self.judges, event, on_silence=self.on_silence)
+                    if self._judges:
+                        verdict = await ask_all(self._judges, event, on_silence=self.on_silence)
                         event = _judged(event, verdict)
                     self._tell(event)
                     if not _stopped(event):
@@ -126,23 +129,21 @@ class Pipeline:
                 self.failures += 1
                 self._log.exception("pipeline.failed", draft=type(draft.data).__name__)
 
-    def forget_lanes(self) -> None:
-        """Look again who wants what: a plugin came or went."""
+    def look_again(self) -> None:
+        """Look who wants what and who judges: a plugin came or went."""
         self._lanes.clear()
+        self._judges = self.house.judges(self.name) if self.house else ()
 
     def tell(self, data: Data) -> None:
         """Tell an event of our own, such as `stats.status`."""
         self._tell(self._envelope(data, self._clock(), NOTHING, ""))
 
-    def act(self, action: Action, *, plugin: str, reply: bool, cause: object) -> Receipt:  # noqa: ARG002  for the durable actions to come
+    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
         """Queue an action of a plugin."""
         if type(action) is SendMessage and (user := self._guard.may_answer(asyncio.get_running_loop().time())):
             self._log.warning("loop.stopped", user=user, plugin=plugin)
-            settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            settled.set_result(
-                Outcome("dropped", f"{user} and this bot answer each other; no answer to them for a minute")
-            )
-            return Receipt("", action.name, settled)
+            reason = f"{user} and this bot answer each other; no answer to them for a minute"
+            return Receipt.of(action.name, Outcome("dropped", reason))
         return self.sender.submit(action, priority=_priority(action, reply=reply))
 
     # --- the steps ---

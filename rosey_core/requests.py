@@ -111,7 +111,7 @@ class Requests:
             action = parse_action(name, payload)
         except msgspec.MsgspecError as error:
             return failed("bad_request", f"{name}: {error}")
-        return told(await pipeline.act(action, plugin="", reply=False, cause=None).outcome())
+        return told(await pipeline.act(action, plugin="", reply=False).outcome())
 
     async def _query(self, plugin: str, name: str, payload: bytes) -> bytes:
         try:
@@ -120,7 +120,7 @@ class Requests:
             return failed("bad_request", f"the arguments should be a JSON object: {error}")
         channel = str(args.pop("channel", self._first))
         try:
-            return ok(await self._house.query("", plugin, name, channel, args))
+            return ok(await self._house.query(plugin, name, channel, args))
         except Unavailable as error:
             return failed("unavailable", str(error))
         except PluginError as error:

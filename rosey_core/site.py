@@ -20,7 +20,6 @@ from rosey_core.events import StatsStatus
 from rosey_core.host.commands import Command
 from rosey_core.host.desk import Desk
 from rosey_core.host.house import House
-from rosey_core.host.judges import judges_of
 from rosey_core.pipeline import Pipeline, Publish
 from rosey_core.sequence import Sequence
 
@@ -78,23 +77,13 @@ class Site:
     async def _hear(self, drafts: list[Any]) -> None:
         await self._hear_drafts(drafts)
 
-    def furnish(
-        self,
-        house: House,
-        *,
-        order: tuple[str, ...],
-        on_silence: str,
-        rows: Mapping[str, Command],
-    ) -> None:
-        """Connect the plugins; called again whenever one comes or goes."""
-        pipeline = self.pipeline
-        pipeline.house = house
-        pipeline.forget_lanes()
-        pipeline.judges = judges_of(house, self.name, order)
-        pipeline.on_silence = on_silence
-        if self._desk is None:
-            self._desk = Desk(pipeline, house, prefix=self._config.prefix, rows=rows, log=self._log)
-            pipeline.on_line = self._desk.line
+    def furnish(self, house: House, *, rows: Mapping[str, Command], on_silence: str) -> None:
+        """Connect the plugins, and the desk with its table of commands."""
+        self._desk = Desk(self.pipeline, house, prefix=self._config.prefix, rows=rows, log=self._log)
+        self.pipeline.house = house
+        self.pipeline.on_silence = on_silence
+        self.pipeline.on_line = self._desk.line
+        self.pipeline.look_again()
 
     async def tell_status(self) -> None:
         """Tell `stats.status` once a minute until cancelled."""

@@ -3,90 +3,143 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 
-from rosey_core.host.budget import Budgets, Call
+from rosey_core.charge import Call, waiting
+from rosey_core.host.budget import Budgets
 from rosey_core.testing.clock import run_virtual
 
+Work = Callable[[], Awaitable[object]]
 
-def measured(limit: float, work: Callable[[Call], Awaitable[None]]) -> tuple[bool, float]:
-    """Run `work` under a budget: whether it was cut off, and when it ended."""
 
-    async def scenario() -> tuple[bool, float]:
+def measured(*calls: Work, limit: float = 5) -> list[tuple[bool, int]]:
+    """Run calls one after another, as a lane does: of each whether it was cut off, and how long it took."""
+
+    async def lane(budgets: Budgets) -> list[tuple[bool, int]]:
         loop = asyncio.get_running_loop()
-        budgets, call = Budgets(), Call(limit)
-        ticker = loop.create_task(budgets.run())
-
-        async def watched() -> bool:
-            call.task = asyncio.current_task()
-            call.since = loop.time()
-            budgets.watch(call)
+        task = asyncio.current_task()
+        assert task is not None
+        call = Call(limit, task)
+        budgets.watch(call)
+        told: list[tuple[bool, int]] = []
+        for work in calls:
+            began = loop.time()
+            call.begin(began)
             try:
-                await work(call)
-            except asyncio.CancelledError:
-                return call.forgive()
+                await work()
+            except (asyncio.CancelledError, ValueError):
+                pass
             finally:
-                budgets.release(call)
-            return False
+                cut = call.end()
+            told.append((cut, round(loop.time() - began)))
+            assert task.cancelling() == 0
+        return told
 
-        # Loop time 0 would look like "nothing runs".
-        await asyncio.sleep(1)
-        began = loop.time()
-        cut = await loop.create_task(watched())
-        took = loop.time() - began
+    async def scenario() -> list[tuple[bool, int]]:
+        budgets = Budgets()
+        ticker = asyncio.create_task(budgets.run())
+        await sleep(1)  # loop time 0 would look like "nothing runs"
+        told = await asyncio.create_task(lane(budgets))
         ticker.cancel()
         await asyncio.wait((ticker,))
-        return cut, round(took, 1)
+        return told
 
     return run_virtual(scenario())
 
 
-async def _sleep(seconds: float) -> None:
-    await asyncio.sleep(seconds)
+async def wait_for_us(seconds: float) -> None:
+    """Wait for the host."""
+    with waiting():
+        await sleep(seconds)
 
 
 def test_within_and_over() -> None:
     """A call that ends in time is left alone, and one that does not is cut off soon after its budget."""
-    assert measured(5, lambda _: _sleep(4.9)) == (False, 4.9)
-    cut, took = measured(5, lambda _: _sleep(60))
-    assert cut
-    assert 5 <= took <= 5.3
+    assert measured(lambda: sleep(4.8), lambda: sleep(60), lambda: sleep(4.8)) == [(False, 5), (True, 5), (False, 5)]
 
 
 def test_waiting_for_us_is_free() -> None:
-    """While a call waits for what the host does, nobody is charged."""
+    """While a call waits for what the host does, nobody is charged; what was used before counts after it."""
 
-    async def work(call: Call) -> None:
-        await asyncio.sleep(3)
-        call.pause(asyncio.get_running_loop().time())
-        await asyncio.sleep(100)
-        call.resume(asyncio.get_running_loop().time())
-        await asyncio.sleep(1.9)
+    async def work() -> None:
+        await sleep(3)
+        await wait_for_us(100)
+        await sleep(1.8)
 
-    assert measured(5, work) == (False, 104.9)
+    async def too_long() -> None:
+        await work()
+        await sleep(60)
 
-
-def test_it_is_charged_again_afterwards() -> None:
-    """What was used before the pause counts after it."""
-
-    async def work(call: Call) -> None:
-        await asyncio.sleep(3)
-        call.pause(asyncio.get_running_loop().time())
-        await asyncio.sleep(100)
-        call.resume(asyncio.get_running_loop().time())
-        await asyncio.sleep(60)
-
-    cut, took = measured(5, work)
-    assert cut
-    assert 105 <= took <= 105.3
+    assert measured(work, too_long) == [(False, 105), (True, 105)]
 
 
-def test_a_cancellation_of_others_is_theirs() -> None:
-    """Only the ticker's is taken back."""
+def test_waits_at_the_same_time() -> None:
+    """A call that gathers several waits is free until the last of them ends, in whatever order they end."""
 
-    async def scenario() -> bool:
-        call = Call(5)
-        call.task = asyncio.current_task()
-        return call.forgive()
+    async def work() -> None:
+        await asyncio.gather(wait_for_us(50), wait_for_us(100), wait_for_us(20))
+        await sleep(4.8)
 
-    assert run_virtual(scenario()) is False
+    async def nested() -> None:
+        with waiting():
+            await wait_for_us(10)
+            await sleep(10)
+
+    async def too_long() -> None:
+        await work()
+        await sleep(60)
+
+    assert measured(work, nested, too_long) == [(False, 105), (False, 20), (True, 105)]
+
+
+def test_a_wait_frees_its_own_call_only() -> None:
+    """A task that one call left behind and that waits for us frees none of the calls after it, nor wakes them."""
+    left: list[asyncio.Task[None]] = []
+
+    async def leaves() -> None:
+        left.extend(asyncio.create_task(wait_for_us(seconds)) for seconds in (1, 3, 300))
+        await sleep(0)
+
+    async def idle_then_hang() -> None:
+        await sleep(60)
+
+    assert measured(leaves, idle_then_hang) == [(False, 0), (True, 5)]
+
+
+def test_a_finished_call_is_not_charged() -> None:
+    """What ends waiting after its call is over starts no clock: the lane is idle then."""
+
+    async def scenario() -> float:
+        task = asyncio.current_task()
+        assert task is not None
+        call = Call(5, task)
+        await sleep(1)
+        call.begin(1.0)
+        late = asyncio.create_task(wait_for_us(10))
+        await sleep(1)
+        assert call.since == 0.0
+        call.end()
+        await late
+        return call.since
+
+    assert run_virtual(scenario()) == 0.0
+
+
+def test_every_cut_is_taken_back() -> None:
+    """Also when the call swallows the first ones, or ends with another error."""
+
+    async def swallows() -> None:
+        for _ in range(2):
+            try:
+                await sleep(60)
+            except asyncio.CancelledError:
+                continue
+
+    async def raises() -> None:
+        try:
+            await sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError from None
+
+    assert measured(swallows, raises, lambda: sleep(1)) == [(True, 10), (True, 5), (False, 1)]

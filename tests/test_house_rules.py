@@ -20,7 +20,7 @@ PLUGINS = ROOT.parent / "rosey_plugins"
 
 FLOORS = (
     {"rosey_core", "errors", "subjects", "redact", "hidden"},
-    {"events", "media", "grants", "receipt", "clock", "envelope", "actions", "manifest"}
+    {"events", "media", "grants", "receipt", "charge", "clock", "envelope", "actions", "manifest"}
     | {"config", "settings", "journal", "log"},
     {"channel", "cytube", "bus", "service", "sequence", "control"},
     {"host"},
@@ -31,14 +31,26 @@ FLOORS = (
 )
 ROOMS = FLOORS[2]
 PURE = (
-    *("errors", "events", "envelope", "actions", "grants", "subjects", "manifest", "media", "receipt", "redact"),
+    *(
+        "errors",
+        "events",
+        "envelope",
+        "actions",
+        "grants",
+        "subjects",
+        "manifest",
+        "media",
+        "receipt",
+        "redact",
+        "charge",
+    ),
     *("channel/*", "cytube/wire", "cytube/protocol", "cytube/translate", "cytube/memory", "cytube/convert"),
     *("cytube/text", "cytube/addresses", "cytube/lines", "cytube/outgoing", "cytube/spoken", "cytube/upkeep"),
     *("cytube/rule", "cytube/ending", "bus/access"),
 )
 IMPURE = {"asyncio", "threading", "socket", "os", "io", "time", "datetime", "random", "subprocess", "logging"}
-# A receipt is awaited, so it holds a future; nothing in it does anything by itself.
-ALLOWED = {"receipt": {"asyncio"}}
+# A receipt is awaited, so it holds a future, and a call its task; nothing in them does anything by itself.
+ALLOWED = {"receipt": {"asyncio"}, "charge": {"asyncio"}}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -40,6 +40,7 @@ class Rig:
         self.commands: list[str] = []
         self.sent: list[Any] = []
         self.biggest = biggest
+        self.judging: tuple[Judge, ...] = ()
         self.lane = Lane(self._deliver)
         state = Channel()
         self.sender = Sender(cast("Any", self._emit), state)
@@ -61,6 +62,11 @@ class Rig:
         assert channel == "cytube"
         assert event_type
         return (self.lane,)
+
+    def judges(self, channel: str) -> tuple[Judge, ...]:
+        """Those of a test."""
+        assert channel == "cytube"
+        return self.judging
 
     async def _deliver(self, events: Any) -> None:
         """Nobody runs the lane here: what waits in it is what was told."""
@@ -104,13 +110,13 @@ class FakeJudge:
 
     def __init__(self, answer: Callable[[str], Verdict | None], seconds: float = 0.0) -> None:
         self.answer, self.seconds = answer, seconds
-        self.place = cast("Any", type("Place", (), {"name": "fake"}))
+        self.name = "fake"
         self.asked: list[str] = []
 
-    def resting(self, now: float) -> bool:
+    def rest(self, now: float) -> float:
         """Never."""
         assert now >= 0
-        return False
+        return 0.0
 
     def answered(self, *, late: bool, now: float) -> None:
         """Nothing is counted here."""
@@ -125,7 +131,8 @@ class FakeJudge:
 
 def judged_by(rig: Rig, judge: FakeJudge) -> None:
     """Let a rig have one judge."""
-    rig.pipeline.judges = (cast("Judge", judge),)
+    rig.judging = (cast("Judge", judge),)
+    rig.pipeline.look_again()
 
 
 async def test_everyone_sees_the_same(rig: Rig) -> None:
@@ -232,7 +239,7 @@ def test_receipts_do_not_wait_for_judges(tmp_path: Path) -> None:
             ConnectionJoined("movienight", "Rosey", 2),
         )
         sending = asyncio.create_task(rig.sender.run())
-        receipt = rig.pipeline.act(SendMessage(text="hello"), plugin="x", reply=True, cause=None)
+        receipt = rig.pipeline.act(SendMessage(text="hello"), plugin="x", reply=True)
         await asyncio.sleep(0.1)
         assert rig.sent
         rig.pipeline.state.apply(UserJoined("Rosey", 2))
@@ -257,19 +264,19 @@ def test_two_bots(tmp_path: Path) -> None:
         outcomes = []
         for number in range(5):
             await rig.hear(line(f"{number}", user="mirror"))
-            receipt = rig.pipeline.act(SendMessage(text=f"{number}"), plugin="echo", reply=False, cause=None)
+            receipt = rig.pipeline.act(SendMessage(text=f"{number}"), plugin="echo", reply=False)
             outcomes.append(receipt.settled.state if receipt.settled else "queued")
             await asyncio.sleep(0.5)
         assert outcomes == ["queued"] * 3 + ["dropped"] * 2
         await rig.hear(line("hello", user="eve"))
-        receipt = rig.pipeline.act(SendMessage(text="hi"), plugin="echo", reply=True, cause=None)
+        receipt = rig.pipeline.act(SendMessage(text="hi"), plugin="echo", reply=True)
         assert receipt.settled is None
         await rig.hear(line("and me", user="mirror"))
-        assert rig.pipeline.act(SendMessage(text="no"), plugin="echo", reply=True, cause=None).settled is not None
-        assert rig.pipeline.act(KickUser(user="mirror"), plugin="moderation", reply=False, cause=None).settled is None
+        assert rig.pipeline.act(SendMessage(text="no"), plugin="echo", reply=True).settled is not None
+        assert rig.pipeline.act(KickUser(user="mirror"), plugin="moderation", reply=False).settled is None
         await asyncio.sleep(61)
         await rig.hear(line("still there?", user="mirror"))
-        assert rig.pipeline.act(SendMessage(text="yes"), plugin="echo", reply=True, cause=None).settled is None
+        assert rig.pipeline.act(SendMessage(text="yes"), plugin="echo", reply=True).settled is None
         return 0
 
     virtual(tmp_path, scenario)

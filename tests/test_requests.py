@@ -25,9 +25,9 @@ class FakeChannel:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    def act(self, action: Action, *, plugin: str, reply: bool, cause: object) -> Receipt:
+    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
         """Note it."""
-        assert (plugin, reply, cause) == ("", False, None)
+        assert (plugin, reply) == ("", False)
         self.acted.append(action)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         task = asyncio.get_running_loop().create_task(self._settle(future))
@@ -42,9 +42,8 @@ class FakeChannel:
 class FakeHouse:
     """Plugins of one query."""
 
-    async def query(self, asker: str, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
+    async def query(self, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
         """Answer, or not."""
-        assert asker == ""
         if plugin == "away":
             raise Unavailable("away is parked in cytube")
         if plugin == "bad":

@@ -15,10 +15,10 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.actions import Action, Outcome, SendMessage, SendPm
 from rosey_core.channel.channel import Channel
+from rosey_core.charge import waiting
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
 from rosey_core.errors import PluginError
-from rosey_core.host.budget import Call
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
 
@@ -30,7 +30,7 @@ class Port(Protocol):
     prefix: str
     state: Channel
 
-    def act(self, action: Action, *, plugin: str, reply: bool, cause: object) -> Receipt:
+    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
         """Queue an action."""
 
 
@@ -39,7 +39,7 @@ class Host(Protocol):
 
     clock: WallClock
 
-    async def query(self, asker: str, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
+    async def query(self, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
         """Ask another plugin."""
 
     def publish(self, plugin: str, name: str, data: Any) -> None:
@@ -80,8 +80,6 @@ class Context:
         self._grants = grants
         self._spawn = spawn
         self._reply = reply
-        self._call: Call | None = None
-        self.cause: object = None
         self.channel_name = port.name
         self.prefix = port.prefix
         self.settings = settings
@@ -116,12 +114,8 @@ class Context:
     def act(self, action: Action) -> Receipt:
         """Do something in the channel."""
         if action.grant not in self._grants:
-            settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            settled.set_result(Outcome("refused", f"{self._plugin} was not granted {action.grant}"))
-            return Receipt("", action.name, settled)
-        receipt = self._port.act(action, plugin=self._plugin, reply=self._reply, cause=self.cause)
-        receipt.charged = self._charged()
-        return receipt
+            return Receipt.of(action.name, Outcome("refused", f"{self._plugin} was not granted {action.grant}"))
+        return self._port.act(action, plugin=self._plugin, reply=self._reply)
 
     async def query(self, plugin: str, name: str, **args: Any) -> Any:
         """Ask another plugin's query. Asks `query:PLUGIN`.
@@ -132,15 +126,8 @@ class Context:
         """
         if f"query:{plugin}" not in self._grants:
             raise PluginError(f"{self._plugin} was not granted query:{plugin}")
-        time = asyncio.get_running_loop().time
-        call = self._charged()
-        if call is not None:
-            call.pause(time())
-        try:
-            return await self._host.query(self._plugin, plugin, name, self.channel_name, args)
-        finally:
-            if call is not None:
-                call.resume(time())
+        with waiting():
+            return await self._host.query(plugin, name, self.channel_name, args)
 
     def publish(self, name: str, data: Any) -> None:
         """Publish an event of the plugin's own on the bus, under its name; `data` is what msgspec can encode."""
@@ -155,14 +142,5 @@ class Context:
         return self._host.secret(secret)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
-        """Run something beside the hooks. It is cancelled when the plugin stops."""
+        """Run something beside the hooks. It is cancelled when the plugin stops; what it raises is logged."""
         return self._spawn(work, name)
-
-    def _charged(self) -> Call | None:
-        """The call that runs now, if it is the one this context was given to: a task beside it pauses nothing."""
-        call = self._call
-        return call if call is not None and call.task is asyncio.current_task() else None
-
-    def charge(self, call: Call) -> None:
-        """Let waiting through this context not count against `call`. For the host."""
-        self._call = call

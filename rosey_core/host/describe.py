@@ -7,7 +7,6 @@ so here and not in the daemon.
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
@@ -20,7 +19,7 @@ import msgspec
 from rosey_core.errors import ManifestError
 from rosey_core.grants import is_grant
 from rosey_core.host.hookspecs import examine
-from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings
+from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings, marked
 from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
 
 
@@ -80,9 +79,7 @@ def describe(name: str, cls: type[Any]) -> Description:
     for ask in manifest.asks:
         if not is_grant(ask):
             raise ManifestError(f"it asks for {ask}, which is no grant")
-    members = [member for _, member in inspect.getmembers(cls, inspect.isfunction)]
-    commands = tuple(getattr(member, COMMAND) for member in members if hasattr(member, COMMAND))
-    queries = tuple(getattr(member, QUERY) for member in members if hasattr(member, QUERY))
+    commands, queries = tuple(marked(cls, COMMAND).values()), tuple(marked(cls, QUERY).values())
     _check_names(commands, queries)
     return Description(
         name=name,

@@ -62,7 +62,7 @@ class Desk:
         rank = max(0.0, self._port.state.users.rank_of(user))
         if name == HELP:
             text = help_text(self._rows, self._prefix, rank, rest.partition(" ")[0])
-            self._port.act(SendMessage(text=text), plugin="rosey", reply=True, cause=event)
+            self._port.act(SendMessage(text=text), plugin="rosey", reply=True)
             return
         row = self._rows.get(name)
         if row is None or rank < row.spec.rank:
@@ -78,7 +78,7 @@ class Desk:
         place = self._house.places.get((row.plugin, self._port.name))
         if place is None:  # it was described well, and can't be imported here
             gone = f"{self._prefix}{row.name} is not available now."
-            self._port.act(SendMessage(text=gone), plugin="rosey", reply=True, cause=call.event)
+            self._port.act(SendMessage(text=gone), plugin="rosey", reply=True)
             return
         answer = await self._answer(row, place, call)
         if answer:
@@ -89,15 +89,12 @@ class Desk:
 
     async def _answer(self, row: Command, place: Place, call: CommandCall) -> str:
         typed = f"{self._prefix}{row.name}"
-        if place.inside is None or place.state != "running":
+        if (inside := place.running) is None:
             return f"{typed} is not available now."
         method = place.commands[row.spec.name]
         ctx = place.context(reply=True)
-        ctx.cause = call.event
         try:
-            answer = await place.inside.ask(
-                f"command {row.spec.name}", lambda: method(ctx, call), seconds=COMMAND_SECONDS, ctx=ctx
-            )
+            answer = await inside.ask(f"command {row.spec.name}", lambda: method(ctx, call), seconds=COMMAND_SECONDS)
         except Unavailable:
             return f"{typed} is busy or took too long; try again later."
         except PluginError:

@@ -1,7 +1,7 @@
 """Calls one plugin instance inside the daemon: hooks in its lanes, questions beside them.
 
 Whatever the plugin does (raise anything, hang, exit) ends here: it is counted, logged once in a while, and the next
-event goes on. A plugin that is over its budget three times in a row, or swallows cancellation, is parked.
+event goes on. A plugin that is over its budget three times in a row at the same thing is parked.
 
 Things that don't work: pluggy's own caller (stops at the first exception, can't await); `gather` over all hooks
 (costs more than the rest of the way); a time-out around each call (8 us on 3.11; a busy stamp is 0.2 us).
@@ -10,18 +10,19 @@ Things that don't work: pluggy's own caller (stops at the first exception, can't
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from rosey_core.charge import CALL, Call
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent
-from rosey_core.errors import PluginError, Unavailable
-from rosey_core.host.budget import Budgets, Call
+from rosey_core.errors import PluginError, Unavailable, told
+from rosey_core.host.budget import Budgets
 from rosey_core.host.context import Context
-from rosey_core.host.hookspecs import EVENT_HOOKS, Hears, Hook, examine
-from rosey_core.host.ownership import OWNER, Owner, cancelled
+from rosey_core.host.hookspecs import EVENT_HOOKS, Hears, examine
+from rosey_core.host.ownership import OWNER, Owner, owned_by
 
 HOOK_SECONDS = 5.0
 QUESTIONS_AT_ONCE = 8
@@ -55,63 +56,52 @@ def heard(hears: Hears, metadata: Metadata) -> bool:
 Invoke = Callable[[Context, Any], Any]
 
 
-def _invoker(hook: Hook) -> Invoke:
-    """A call with just the arguments that the plugin named."""
-    function = hook.function
-    match hook.argnames:
-        case ():
-            return lambda _, __: function()
-        case ("ctx",):
-            return lambda ctx, _: function(ctx)
-        case (_,):
-            return lambda _, subject: function(subject)
-        case ("ctx", _):
-            return function
-        case _:
-            return lambda ctx, subject: function(subject, ctx)
-
-
 class Inside:
     """One plugin object, run in the daemon.
 
     Args:
-        plugin: the object; its hooks are examined (`ManifestError` for a bad one).
         name: the plugin's name.
+        make: makes the object; what it raises comes through, and `ManifestError` for a bad hook.
         budgets: the ticker that cuts off calls.
         log: bound to the plugin's name.
-        parked: is told why, once, when the plugin must stop.
+        parked: is told why the plugin must stop.
+
+    Attributes:
+        over: whoever sets it ends the lanes at the end of what each does just now.
     """
 
     def __init__(
         self,
-        plugin: object,
         name: str,
+        make: Callable[[], object],
         *,
         budgets: Budgets,
         log: FilteringBoundLogger,
         parked: Callable[[str], None],
     ) -> None:
-        self.plugin = plugin
         self.name = name
-        self.hooks = examine(plugin)
         self.counts = Counts()
+        self.over = False
         self.owner = Owner(name, self._failed)
         self._budgets = budgets
         self._log = log
         self._parked = parked
-        self._strikes = 0
+        self._strikes: dict[str, int] = {}
         self._quiet_until: dict[str, float] = {}
         self._unlogged: dict[str, int] = {}
         self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
         self._now = asyncio.get_running_loop().time
+        with owned_by(self.owner):
+            self.plugin = make()
+        self.hooks = examine(self.plugin)
         self._by_type = {
-            event_type: (_invoker(hook), hook.hears)
+            event_type: (event_type, hook.invoker(), hook.hears)
             for hook_name, event_type in EVENT_HOOKS.items()
             if (hook := self.hooks.get(hook_name))
         }
         raw, many = self.hooks.get("on_raw"), self.hooks.get("on_events")
-        self._raw = (_invoker(raw), raw.hears) if raw else None
-        self._many = (_invoker(many), many.hears) if many else None
+        self._raw = ("raw", raw.invoker(), raw.hears) if raw else None
+        self._many = (many.invoker(), many.hears) if many else None
 
     def wants(self, event_type: str) -> bool:
         """Whether any hook is for this event type."""
@@ -123,15 +113,15 @@ class Inside:
 
     def deliver_to(self, ctx: Context) -> Callable[[Sequence[NormalizedEvent]], Awaitable[None]]:
         """The end of this plugin's lane in one channel; `ctx` is that channel's."""
-        call = Call(HOOK_SECONDS)
+        call: Call | None = None
         by_type, raw, many = self._by_type, self._raw, self._many
 
         async def deliver(events: Sequence[NormalizedEvent]) -> None:
-            if call.task is None:
-                call.task = asyncio.current_task()
+            nonlocal call
+            if call is None:
+                call = Call(HOOK_SECONDS, current())
                 self._budgets.watch(call)
                 OWNER.set(self.owner)
-                ctx.charge(call)
             if many is not None:
                 chosen = [event for event in events if heard(many[1], event.metadata)]
                 if chosen:
@@ -141,39 +131,37 @@ class Inside:
             for event in events:
                 kind = event.event_type
                 hook = by_type.get(kind) or (raw if kind.startswith("raw.") else None)
-                if hook is not None and (event.metadata is NOTHING or heard(hook[1], event.metadata)):
-                    await self._run(call, kind, hook[0], ctx, event)
+                if hook is not None and (event.metadata is NOTHING or heard(hook[2], event.metadata)):
+                    await self._run(call, hook[0], hook[1], ctx, event)
 
         return deliver
 
     async def _run(self, call: Call, what: str, invoke: Invoke, ctx: Context, subject: object) -> None:
-        counts = self.counts
-        counts.calls += 1
-        call.since = self._now()
-        ctx.cause = subject
+        self.counts.calls += 1
+        call.begin(self._now())
         try:
             result = invoke(ctx, subject)
             if result is not None and hasattr(result, "__await__"):
                 await result
-            if call.overdue:
-                # It swallowed the cancellation and came back late: the same as being cut off.
-                call.forgive()
-                self._late(what)
-            else:
-                self._strikes = 0
-        except asyncio.CancelledError as error:
-            if call.forgive():
-                self._late(what)
-            elif cancelled():
-                raise
-            else:
-                self._failed(error, what)
         except BaseException as error:
-            self._failed(error, what)
-        finally:
-            call.since = 0.0
+            self._ended(call, what, error)
+        else:
+            self._ended(call, what)
 
-    async def ask(self, what: str, function: Callable[[], Any], *, seconds: float, ctx: Context | None = None) -> Any:
+    def _ended(self, call: Call, what: str, error: BaseException | None = None) -> None:
+        """Reckon with a call of a lane. Raises `CancelledError` when the lane is to end, whatever came of it."""
+        late = call.end()
+        if not call.task.cancelling():
+            if late:
+                self._late(what)
+            elif error is not None:
+                self._failed(error, what)
+            elif self._strikes:
+                self._strikes.pop(what, None)
+        if self.over or call.task.cancelling():
+            raise asyncio.CancelledError
+
+    async def ask(self, what: str, function: Callable[[], Any], *, seconds: float) -> Any:
         """Call `function` beside the lanes and return what it returns.
 
         Raises:
@@ -182,72 +170,81 @@ class Inside:
         """
         if self._slots.locked():
             raise Unavailable(f"{self.name} is busy")
-        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # we are in one
-        call = Call(seconds)
-        call.task = task
-        if ctx is not None:
-            ctx.charge(call)
         self.counts.calls += 1
-        token = OWNER.set(self.owner)
+        call = Call(seconds, current())
+        before = call.task.cancelling()
         async with self._slots:
-            call.since = asyncio.get_running_loop().time()
-            self._budgets.watch(call)
-            try:
+            result, error = await self._tried(call, function)
+        late = call.end()
+        if call.task.cancelling() > before:
+            raise asyncio.CancelledError
+        if late:
+            self._late(what)
+            raise Unavailable(f"{self.name} took longer than {seconds:g} s")
+        self._strikes.pop(what, None)
+        if isinstance(error, PluginError):
+            raise error
+        if error is not None:
+            self._failed(error, what)
+            raise PluginError(f"{self.name} failed: {told(error)}") from error
+        return result
+
+    async def _tried(self, call: Call, function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+        """What it returned and what it raised."""
+        outer = CALL.get()
+        self._budgets.watch(call)
+        call.begin(self._now())
+        try:
+            with owned_by(self.owner):
                 result = function()
                 if result is not None and hasattr(result, "__await__"):
                     result = await result
-            except asyncio.CancelledError as error:
-                if call.forgive():
-                    self._late(what)
-                    raise Unavailable(f"{self.name} took longer than {seconds:g} s") from None
-                if cancelled():
-                    raise
-                self._failed(error, what)
-                raise PluginError(f"{self.name} failed: {error!r}") from error
-            except PluginError:
-                raise
-            except BaseException as error:
-                self._failed(error, what)
-                raise PluginError(f"{self.name} failed: {error!r}") from error
-            finally:
-                self._budgets.release(call)
-                OWNER.reset(token)
-            if call.overdue:
-                call.forgive()
-            self._strikes = 0
-            return result
+        except BaseException as error:
+            return None, error
+        else:
+            return result, None
+        finally:
+            self._budgets.release(call)
+            CALL.set(outer)
 
-    async def hook(self, name: str, ctx: Context, subject: object = None, *, seconds: float) -> Any:
-        """Call one of the hooks that belong to no event (`start`, `stop`, `forget`), if the plugin has it."""
+    async def hook(self, name: str, ctx: Context, *, seconds: float) -> Any:
+        """Call one of the hooks that belong to no event (`start`, `stop`), if the plugin has it."""
         found = self.hooks.get(name)
         if found is None:
             return None
-        invoke = _invoker(found)
-        return await self.ask(name, lambda: invoke(ctx, subject), seconds=seconds, ctx=ctx)
+        invoke = found.invoker()
+        return await self.ask(name, lambda: invoke(ctx, None), seconds=seconds)
 
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
-        """Run `work` as a task that ends with the plugin."""
-        return self.owner.spawn(work, name)
-
-    def _late(self, what: str) -> None:
+    def overran(self, what: str) -> None:
+        """Count that it took too long."""
         self.counts.overdue += 1
         self.counts.last_error = f"{what} was over its budget"
-        self._strikes += 1
         self._say("plugin.overdue", what)
-        if self._strikes >= STRIKES:
+
+    def _late(self, what: str) -> None:
+        self.overran(what)
+        strikes = self._strikes[what] = self._strikes.get(what, 0) + 1
+        if strikes >= STRIKES:
             self._parked(f"{what} was over its budget {STRIKES} times in a row")
 
     def _failed(self, error: BaseException, what: str) -> None:
         self.counts.errors += 1
-        self.counts.last_error = f"{what}: {type(error).__name__}: {error}"
+        self.counts.last_error = f"{what}: {told(error)}"
         self._say("plugin.failed", what, error)
 
     def _say(self, event: str, what: str, error: BaseException | None = None) -> None:
         """Log the first of its kind with its traceback, then the number of the rest once a minute."""
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         kind = f"{event} {what} {type(error).__name__}"
         if now < self._quiet_until.get(kind, 0.0):
             self._unlogged[kind] = self._unlogged.get(kind, 0) + 1
             return
         self._quiet_until[kind] = now + LOG_AGAIN
         self._log.error(event, what=what, exc_info=error, more=self._unlogged.pop(kind, 0))
+
+
+def current() -> asyncio.Task[Any]:
+    """The task that runs."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  a coroutine of ours runs in one
+    return task

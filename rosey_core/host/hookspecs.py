@@ -83,7 +83,7 @@ class _Specs:
 
     @_spec
     def stop(self, ctx):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same
-        """Clean up; five seconds."""
+        """Clean up. When the daemon stops, about a second is left for it."""
 
     @_spec
     def forget(self, ctx, user):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same
@@ -136,6 +136,21 @@ class Hook(msgspec.Struct, frozen=True):
     function: Callable[..., Any]
     argnames: tuple[str, ...]
     hears: Hears
+
+    def invoker(self) -> Callable[[Any, Any], Any]:
+        """A call with `ctx` and what the hook is about, which passes on just what the plugin named."""
+        function = self.function
+        match self.argnames:
+            case ():
+                return lambda _, __: function()
+            case ("ctx",):
+                return lambda ctx, _: function(ctx)
+            case (_,):
+                return lambda _, subject: function(subject)
+            case ("ctx", _):
+                return function
+            case _:
+                return lambda ctx, subject: function(subject, ctx)
 
 
 _manager = pluggy.PluginManager(PROJECT)

@@ -1,14 +1,13 @@
 """All plugins that run inside the daemon: made, started, asked, stopped.
 
-It owns the instances and their lanes. It does not know CyTube nor NATS: channels reach it as `Port`s, and the bus
-as a function that publishes.
+It owns which plugin is where; how an instance lives is `life`'s. It does not know CyTube nor NATS: channels reach it
+as `Port`s, and the bus as a function that publishes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,42 +18,57 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
 from rosey_core.config import Config, Secret
-from rosey_core.errors import NotReady, PluginError, Unavailable
+from rosey_core.errors import PluginError, Unavailable, told
 from rosey_core.grants import grant_to_read
 from rosey_core.host.budget import Budgets
 from rosey_core.host.context import Context, Port
 from rosey_core.host.describe import load
-from rosey_core.host.dispatch import Inside
+from rosey_core.host.dispatch import Counts, Inside
+from rosey_core.host.judges import STRIKES, Judge
 from rosey_core.host.lane import Lane
+from rosey_core.host.life import Life
 from rosey_core.host.queries import Query, queries_of
 from rosey_core.host.registry import Known, enabled_in, settings_of
-from rosey_core.manifest import COMMAND, Settings
+from rosey_core.manifest import COMMAND, Manifest, marked
 
-START_SECONDS = 30.0
-STOP_SECONDS = 5.0
 QUERY_SECONDS = 2.0
 
 
 class Place:
-    """One plugin in one channel: where its events go, and how it is asked there.
+    """One plugin in one channel: where its events go, and how it is asked there."""
 
-    `inside` and `commands` are there once the plugin has started; before that its lane gathers events.
-    """
-
-    def __init__(self, known: Known, port: Port, grants: frozenset[str]) -> None:
+    def __init__(self, known: Known, port: Port, life: Life) -> None:
         self.known = known
         self.name = known.name
         self.port = port
-        self.grants = grants
-        self.state = "starting"
-        self.reason = ""
-        self.inside: Inside | None = None
+        self.life = life
+        self.grants = frozenset[str]()
         self.lane: Lane | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.settings: Settings = Settings()
         self.commands: dict[str, Callable[..., Any]] = {}
         self.queries: dict[str, Query] = {}
+        self.judge: Judge | None = None
         self.context: Callable[..., Context] = Context
+
+    @property
+    def running(self) -> Inside | None:
+        """The instance, while it takes questions."""
+        return self.life.inside if self.life.state == "running" else None
+
+    def status(self) -> dict[str, Any]:
+        """The place as `rosey status` shows it."""
+        reason = self.life.reason
+        if self.judge is not None and (seconds := self.judge.rest(asyncio.get_running_loop().time())):
+            reason = f"as a judge it was late {STRIKES} times and is not asked for {seconds:.0f} s"
+        counts = self.life.inside.counts if self.life.inside else Counts()
+        return {
+            "channel": self.port.name,
+            "run": "inside",
+            "state": self.life.state,
+            "reason": reason,
+            "waiting": len(self.lane) if self.lane is not None else 0,
+            "dropped": self.lane.dropped if self.lane is not None else 0,
+            **msgspec.structs.asdict(counts),
+        }
 
 
 class House:
@@ -65,8 +79,13 @@ class House:
         state: the state directory; a plugin's own is `plugins/NAME` below it.
         clock: tells the time.
         log: bound for each plugin with its name.
-        publish: publishes a plugin's own event: plugin, name, JSON.
+        publish: publishes a plugin's own event: plugin, name, JSON. May raise `PluginError`.
         read_secret: reads what a plugin's settings name.
+
+    Attributes:
+        places: every plugin that could be imported in every channel where it is on, by plugin and channel.
+        failures: why a plugin that was described well could not be imported all the same, by its name.
+        changed: is called when a plugin comes or goes.
     """
 
     def __init__(
@@ -81,151 +100,81 @@ class House:
     ) -> None:
         self.clock = clock
         self.places: dict[tuple[str, str], Place] = {}
+        self.failures: dict[str, str] = {}
         self.budgets = Budgets()
         self.changed: Callable[[], None] = lambda: None
+        self.secret = read_secret
         self._config = config
         self._state = state
         self._log = log
         self._publish = publish
-        self.secret = read_secret
-        self._shared: dict[str, Inside] = {}
-        self._failed: dict[str, str] = {}
+        self._lives: dict[tuple[str, str], Life] = {}
 
     def load(self, known: Iterable[Known], ports: Mapping[str, Port]) -> None:
         """Make a place for every plugin that is ready, in every channel where it is on. Imports, starts nothing."""
         for plugin in known:
             if plugin.state != "ready":
                 continue
-            config = self._config.plugins[plugin.name]
-            grants = frozenset(config.grant) & frozenset(plugin.description.asks if plugin.description else ())
             try:
                 cls = load(plugin.name, plugin.value)
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                self._failed[plugin.name] = f"it can't be imported: {error!r}"
+            except BaseException as error:  # an import may raise anything
+                self.failures[plugin.name] = f"it can't be imported: {told(error)}"
                 self._log.exception("plugin.broken", plugin=plugin.name)
                 continue
             for channel, port in ports.items():
-                if enabled_in(config, channel):
-                    place = Place(plugin, port, grants)
-                    self.places[plugin.name, channel] = place
-                    self._make(place, cls)
-        self.changed()
+                if enabled_in(self._config.plugins[plugin.name], channel):
+                    self.places[plugin.name, channel] = self._place(plugin, cls, port)
 
-    def _make(self, place: Place, cls: type[Any]) -> None:
-        config = self._config.plugins[place.name]
-        kind = cls.manifest.settings
-        log = self._log.bind(plugin=place.name, channel=place.port.name)
-        try:
-            place.settings = msgspec.convert(settings_of(config, place.port.name), kind)
-            inside = self._shared.get(place.name)
-            if inside is None:
-                general = msgspec.convert(config.settings, kind) if cls.manifest.shared else place.settings
-                inside = Inside(
-                    cls(general),
-                    place.name,
-                    budgets=self.budgets,
-                    log=self._log.bind(plugin=place.name) if cls.manifest.shared else log,
-                    parked=partial(self.park, place.name, None if cls.manifest.shared else place.port.name),
-                )
-                if cls.manifest.shared:
-                    self._shared[place.name] = inside
-            self._furnish(place, inside, log)
-        except (Exception, SystemExit) as error:
-            place.state, place.reason = "failed", f"{type(error).__name__}: {error}"
-            log.exception("plugin.failed", what="making it")
-
-    def _furnish(self, place: Place, inside: Inside, log: FilteringBoundLogger) -> None:
-        place.inside = inside
+    def _place(self, known: Known, cls: type[Any], port: Port) -> Place:
+        manifest: Manifest = cls.manifest
+        config = self._config.plugins[known.name]
+        log = self._log.bind(plugin=known.name, channel=port.name)
+        typed = partial(msgspec.convert, type=manifest.settings)
+        own = settings_of(config, port.name)
+        key = (known.name, "" if manifest.shared else port.name)
+        if key not in self._lives:
+            self._lives[key] = Life(
+                known.name,
+                lambda: cls(typed(config.settings if manifest.shared else own)),
+                budgets=self.budgets,
+                log=self._log.bind(plugin=known.name) if manifest.shared else log,
+                changed=lambda: self.changed(),
+            )
+        life = self._lives[key]
+        place = Place(known, port, life)
+        if (inside := life.inside) is None:
+            return place
+        place.grants = frozenset(config.grant) & frozenset(manifest.asks)
         place.context = partial(
             Context,
-            place.port,
+            port,
             self,
-            plugin=place.name,
+            plugin=known.name,
             grants=place.grants,
-            settings=place.settings,
-            directory=self._state / "plugins" / place.name,
+            settings=typed(own),
+            directory=self._state / "plugins" / known.name,
             log=log,
-            spawn=inside.spawn,
+            spawn=inside.owner.spawn,
         )
-        place.commands = {
-            getattr(method, COMMAND).name: method
-            for _, method in inspect.getmembers(inside.plugin, inspect.ismethod)
-            if hasattr(method, COMMAND)
-        }
+        place.commands = {spec.name: getattr(inside.plugin, name) for name, spec in marked(cls, COMMAND).items()}
         place.queries = queries_of(inside.plugin)
-        place.lane = Lane(inside.deliver_to(place.context()))
+        place.lane = life.lane(place.context())
+        if "judge" in inside.hooks and "judge" in place.grants:
+            place.judge = Judge(inside, place.context, log)
+        return place
 
     def start(self) -> None:
-        """Start every plugin that was made, each in a task of its own, so that a slow one holds up nobody."""
-        groups: dict[int, list[Place]] = {}
-        for place in self.places.values():
-            if place.inside is not None:
-                groups.setdefault(id(place.inside), []).append(place)
-        for places in groups.values():
-            task = asyncio.get_running_loop().create_task(self._live(places), name=f"plugin {places[0].name}")
-            for place in places:
-                place.task = task
-
-    async def _live(self, places: list[Place]) -> None:
-        """Start one instance, then keep its lanes running: one, or for a shared plugin one in each channel."""
-        first = places[0]
-        inside = first.inside
-        assert inside is not None  # noqa: S101  `start` chose it so
-        while True:
-            try:
-                await inside.hook("start", first.context(), seconds=START_SECONDS)
-                break
-            except NotReady as error:
-                self._become(places, "waiting", str(error))
-                self._log.warning("plugin.not_ready", plugin=first.name, reason=str(error), retry=error.retry)
-                await asyncio.sleep(error.retry)
-            except (PluginError, Unavailable) as error:
-                self._become(places, "failed", str(error))
-                return
-        self._become(places, "running")
-        self._log.info("plugin.running", plugin=first.name, channels=[place.port.name for place in places])
-        await asyncio.gather(*(place.lane.run() for place in places if place.lane is not None))
-
-    def _become(self, places: Iterable[Place], state: str, reason: str = "") -> None:
-        for place in places:
-            place.state, place.reason = state, reason
-        self.changed()
-
-    def park(self, name: str, channel: str | None, reason: str) -> None:
-        """Stop a plugin for good, in one channel or in all, because of `reason`."""
-        for place in self.places.values():
-            if place.name == name and channel in (None, place.port.name) and place.state != "parked":
-                if place.task is not None:
-                    place.task.cancel()
-                self._log.error("plugin.parked", plugin=name, channel=place.port.name, reason=reason)
-                self._become([place], "parked", reason)
+        """Start every plugin that was made."""
+        for life in self._lives.values():
+            life.start()
 
     async def stop(self, seconds: float) -> None:
-        """Let the lanes run dry, call every `stop`, cancel what is left; all within `seconds`."""
-        end = asyncio.get_running_loop().time() + seconds
-        running = [place for place in self.places.values() if place.state == "running" and place.lane is not None]
+        """Let the lanes run dry, then end every plugin; all within `seconds`."""
+        lives = self._lives.values()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds / 2):
-                await asyncio.gather(*(place.lane.drained() for place in running if place.lane is not None))
-        for place in self.places.values():
-            if place.task is not None:
-                place.task.cancel()
-        insides = {id(place.inside): place for place in running if place.inside is not None}
-        left = max(0.1, min(STOP_SECONDS, end - asyncio.get_running_loop().time()))
-        loop = asyncio.get_running_loop()
-        stops = [loop.create_task(self._stop(place, left), name=f"stop {place.name}") for place in insides.values()]
-        if stops:
-            # A plugin may swallow what cuts it off; it holds up nobody for it.
-            await asyncio.wait(stops, timeout=left + 0.2)
-
-    async def _stop(self, place: Place, seconds: float) -> None:
-        assert place.inside is not None  # noqa: S101  `stop` chose it so
-        with contextlib.suppress(PluginError):
-            await place.inside.hook("stop", place.context(), seconds=seconds)
-        if left := await place.inside.owner.close(min(1.0, seconds)):
-            self._log.warning("plugin.tasks_left", plugin=place.name, count=left)
+                await asyncio.gather(*(life.drained() for life in lives))
+        await asyncio.gather(*(life.stop(seconds / 2) for life in lives))
 
     def lanes(self, channel: str, event_type: str) -> tuple[Lane, ...]:
         """The lanes that an event of this type goes to."""
@@ -235,13 +184,27 @@ class House:
             for (_, name), place in self.places.items()
             if name == channel
             and place.lane is not None
-            and place.inside is not None
-            and place.state in {"starting", "waiting", "running"}
+            and place.life.inside is not None
+            and place.life.state in {"starting", "waiting", "running"}
             and (not needed or needed in place.grants)
-            and place.inside.wants(event_type)
+            and place.life.inside.wants(event_type)
         )
 
-    async def query(self, asker: str, plugin: str, name: str, channel: str, args: Mapping[str, Any]) -> Any:
+    def places_of(self, plugin: str) -> list[Place]:
+        """Where a plugin is."""
+        return [place for place in self.places.values() if place.name == plugin]
+
+    def judges(self, channel: str) -> tuple[Judge, ...]:
+        """A channel's judges that run: first those that the owner ordered, then the rest by name."""
+        ranked = {name: number for number, name in enumerate(self._config.order)}
+        found = [
+            place.judge
+            for (_, name), place in self.places.items()
+            if name == channel and place.judge is not None and place.running is not None
+        ]
+        return tuple(sorted(found, key=lambda judge: (ranked.get(judge.name, len(ranked)), judge.name)))
+
+    async def query(self, plugin: str, name: str, channel: str, args: Mapping[str, Any]) -> Any:
         """Ask a plugin's query.
 
         Raises:
@@ -249,23 +212,16 @@ class House:
             PluginError: if there is no such query, or it failed.
         """
         place = self.places.get((plugin, channel))
-        if place is None or place.inside is None or place.state != "running":
-            state = place.state if place else "not enabled"
+        if place is None or (inside := place.running) is None:
+            state = place.life.state if place else "not enabled"
             raise Unavailable(f"{plugin} is {state} in {channel}")
         query = place.queries.get(name)
         if query is None:
             raise PluginError(f"{plugin} has no query {name}; it has {', '.join(place.queries) or 'none'}")
         arguments = query.arguments(args)
         ctx = place.context()
-        ctx.cause = asker
-        return await place.inside.ask(
-            f"query {name}", lambda: query.function(ctx, **arguments), seconds=QUERY_SECONDS, ctx=ctx
-        )
+        return await inside.ask(f"query {name}", lambda: query.function(ctx, **arguments), seconds=QUERY_SECONDS)
 
     def publish(self, plugin: str, name: str, data: Any) -> None:
         """Publish a plugin's own event."""
         self._publish(plugin, name, msgspec.json.encode(data))
-
-    def failures(self) -> dict[str, str]:
-        """Plugins that were described well and could not be imported all the same."""
-        return dict(self._failed)

@@ -8,14 +8,15 @@ row, and a judge is not asked for a minute.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
+from structlog.typing import FilteringBoundLogger
 
 from rosey_core.envelope import NormalizedEvent, Verdict
 from rosey_core.errors import PluginError
+from rosey_core.host.context import Context
 from rosey_core.host.dispatch import Inside
-from rosey_core.host.house import House, Place
 
 SECONDS = 0.25
 STRIKES = 3
@@ -23,35 +24,44 @@ REST = 60.0
 
 
 class Judge:
-    """One judge in one channel, and its breaker."""
+    """One judge in one channel, and its breaker.
 
-    def __init__(self, place: Place, inside: Inside) -> None:
-        self.place = place
-        self.inside = inside
+    Args:
+        inside: the plugin; it has the hook `judge`.
+        context: makes the plugin's view of the channel.
+        log: bound to the plugin's name and the channel's.
+    """
+
+    def __init__(self, inside: Inside, context: Callable[[], Context], log: FilteringBoundLogger) -> None:
+        self.name = inside.name
+        self._inside = inside
+        self._context = context
+        self._invoke = inside.hooks["judge"].invoker()
+        self._log = log
         self._late = 0
         self._resting_until = 0.0
 
-    def resting(self, now: float) -> bool:
-        """Whether its breaker is open."""
-        return now < self._resting_until
+    def rest(self, now: float) -> float:
+        """For how many seconds more it is not asked; 0 when it is. Loop time."""
+        return max(0.0, self._resting_until - now)
 
     def answered(self, *, late: bool, now: float) -> None:
         """Count an answer."""
-        self._late = self._late + 1 if late else 0
+        if not late:
+            self._late = 0
+            return
+        self._inside.overran("judge")
+        self._late += 1
         if self._late >= STRIKES:
             self._late, self._resting_until = 0, now + REST
-            self.place.context().log.error("judge.resting", plugin=self.place.name, seconds=REST)
+            self._log.error("judge.resting", seconds=REST)
 
     async def ask(self, event: NormalizedEvent, seconds: float) -> object:
-        """The judge's own answer, whatever it is."""
-        hook = self.inside.hooks["judge"]
-        ctx = self.place.context()
-        ctx.cause = event
-        given = {"ctx": ctx, "event": event}
-        arguments = [given[name] for name in hook.argnames]
-        asking = self.inside.ask("judge", lambda: hook.function(*arguments), seconds=5.0, ctx=ctx)
+        """The judge's own answer, whatever it is. Raises `TimeoutError` after `seconds`."""
+        ctx = self._context()
+        asking = self._inside.ask("judge", lambda: self._invoke(ctx, event), seconds=5.0)
         # In a task of its own: a judge that swallows its cancellation must not hold the channel.
-        task = asyncio.get_running_loop().create_task(asking, name=f"judge {self.place.name}")
+        task = asyncio.get_running_loop().create_task(asking, name=f"judge {self.name}")
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             await asyncio.wait((task,), timeout=seconds)
@@ -62,22 +72,6 @@ class Judge:
             task.cancel()
 
 
-def judges_of(house: House, channel: str, order: Sequence[str]) -> tuple[Judge, ...]:
-    """A channel's judges: first those that the owner ordered, then the rest by name."""
-    ranked = {name: number for number, name in enumerate(order)}
-    places = [
-        place
-        for (_, where), place in house.places.items()
-        if where == channel
-        and place.state == "running"
-        and place.inside is not None
-        and "judge" in place.inside.hooks
-        and "judge" in place.grants
-    ]
-    places.sort(key=lambda place: (ranked.get(place.name, len(ranked)), place.name))
-    return tuple(Judge(place, place.inside) for place in places if place.inside is not None)
-
-
 async def ask_all(judges: Sequence[Judge], event: NormalizedEvent, *, on_silence: str) -> Verdict | None:
     """The first verdict on a line, or `None`."""
     time = asyncio.get_running_loop().time
@@ -85,21 +79,23 @@ async def ask_all(judges: Sequence[Judge], event: NormalizedEvent, *, on_silence
     silent = ""
     for judge in judges:
         now = time()
-        if judge.resting(now):
-            silent = silent or judge.place.name
+        if judge.rest(now):
+            silent = silent or judge.name
             continue
+        given = end - now
         try:
-            answer = await judge.ask(event, max(0.001, end - now))
+            answer = await judge.ask(event, max(0.001, given))
         except TimeoutError:
-            judge.answered(late=True, now=time())
-            silent = silent or judge.place.name
+            if given > SECONDS / 2:  # else those before it used the time up
+                judge.answered(late=True, now=time())
+            silent = silent or judge.name
             continue
         except PluginError:
-            silent = silent or judge.place.name
+            silent = silent or judge.name
             continue
         judge.answered(late=False, now=now)
         if isinstance(answer, Verdict):
-            return msgspec.structs.replace(answer, judge=judge.place.name)
+            return msgspec.structs.replace(answer, judge=judge.name)
     if silent and on_silence == "stop":
         return Verdict(stop=True, reason=f"{silent} did not answer", judge=silent)
     return None

@@ -36,7 +36,6 @@ class Lane:
         self._idle = asyncio.Event()
         self._idle.set()
         self.dropped = 0
-        self.delivered = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -60,11 +59,16 @@ class Lane:
             while self._waiting:
                 events = self._take()
                 await self._deliver(events)
-                self.delivered += len(events)
                 # A plugin that never waits must not hold the loop for a whole queue.
                 await asyncio.sleep(0)
             self._wake.clear()
             self._idle.set()
+
+    def close(self) -> None:
+        """Forget what waits: nobody will take it."""
+        self._waiting.clear()
+        self._gap = []
+        self._idle.set()
 
     async def drained(self) -> None:
         """Wait until everything that was put has been handled."""

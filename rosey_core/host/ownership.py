@@ -1,15 +1,20 @@
 """Who owns a task: every task that a plugin's code makes is the plugin's.
 
-It is named after it, what it raises is its own trouble (also `SystemExit`, which would end the daemon), and it is
-cancelled when the plugin stops. Tasks made by `asyncio.Task(...)` directly and threads escape this.
+It is named after it, it is cancelled when the plugin stops, and it can't end the daemon: `SystemExit` in it becomes
+a `PluginError`. What it raises goes to whoever awaits it, and to its owner when nobody does. Tasks made by
+`asyncio.Task(...)` directly, callbacks of `call_later` and threads escape this: code inside the daemon is trusted
+not to end it by those.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+
+from rosey_core.errors import PluginError, told
 
 OWNER: ContextVar[Owner | None] = ContextVar("rosey_owner", default=None)
 
@@ -19,7 +24,7 @@ class Owner:
 
     Args:
         name: the plugin's name, for the names of its tasks.
-        failed: is told what a task raised.
+        failed: is told what a task raised that nobody awaits.
     """
 
     def __init__(self, name: str, failed: Callable[[BaseException, str], None]) -> None:
@@ -28,12 +33,15 @@ class Owner:
         self.tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
-        """Run `work` as a task of this owner."""
-        token = OWNER.set(self)
-        try:
-            return asyncio.get_running_loop().create_task(work, name=f"{self.name}: {name}" if name else None)
-        finally:
-            OWNER.reset(token)
+        """Run `work` as a task of this owner. What it raises is told at once, whoever awaits it later."""
+        with owned_by(self):
+            task = asyncio.get_running_loop().create_task(work, name=f"{self.name}: {name}" if name else None)
+        task.add_done_callback(self._tell)
+        return task
+
+    def _tell(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error, "task")
 
     async def close(self, seconds: float) -> int:
         """Cancel all tasks and wait for them; how many would not end in time."""
@@ -47,20 +55,27 @@ class Owner:
         return len(alive)
 
 
-def cancelled() -> bool:
-    """Whether somebody cancelled the task that runs, and not just raised `CancelledError` in it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+@contextmanager
+def owned_by(owner: Owner | None) -> Iterator[None]:
+    """Tasks that are made inside are this owner's, or nobody's."""
+    token = OWNER.set(owner)
+    try:
+        yield
+    finally:
+        OWNER.reset(token)
+
+
+class _Owned(asyncio.Task[Any]):
+    """A plugin's task: it knows whose it is also when nothing else is left of it."""
+
+    owner: Owner
 
 
 async def _contained(owner: Owner, work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await work
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # KeyboardInterrupt as well: a real Ctrl-C comes as a signal
-        owner.failed(error, "task")
-        return None
+    except (SystemExit, KeyboardInterrupt) as error:  # asyncio would end the loop; a real Ctrl-C comes as a signal
+        raise PluginError(f"{owner.name} raised {told(error)} in a task") from error
 
 
 def task_factory(
@@ -74,7 +89,22 @@ def task_factory(
         made: Any = work  # what it may be differs between the stubs of Python's versions
         return asyncio.Task(made, loop=loop, **options)
     options["name"] = options.get("name") or f"{owner.name}: {getattr(work, '__qualname__', 'task')}"
-    task = asyncio.Task(_contained(owner, work), loop=loop, **options)
+    task = _Owned(_contained(owner, work), loop=loop, **options)
+    task.owner = owner
     owner.tasks.add(task)
-    task.add_done_callback(owner.tasks.discard)
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        owner.tasks.discard(task)
+        work.close()  # a task that is cancelled before its first step never began it
+
+    task.add_done_callback(ended)
     return task
+
+
+def exception_handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell a plugin's exceptions that nobody awaited to their owner. Install with `loop.set_exception_handler`."""
+    task, error = context.get("task") or context.get("future"), context.get("exception")
+    if isinstance(task, _Owned) and error is not None:
+        task.owner.failed(error, "task")
+    else:
+        loop.default_exception_handler(context)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rosey_core.errors import PluginError
-from rosey_core.manifest import QUERY
+from rosey_core.manifest import QUERY, marked
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -43,10 +43,8 @@ class Query(msgspec.Struct, frozen=True):
 def queries_of(plugin: object) -> dict[str, Query]:
     """The queries of a plugin instance, by name."""
     found = {}
-    for _, method in inspect.getmembers(plugin, inspect.ismethod):
-        name = getattr(method, QUERY, None)
-        if name is None:
-            continue
+    for method_name, name in marked(type(plugin), QUERY).items():
+        method = getattr(plugin, method_name)
         parameters = list(inspect.signature(method, eval_str=True).parameters.values())[1:]
         found[name] = Query(
             name,

@@ -1,0 +1,89 @@
+"""Whose time it is: a plugin's call is charged while it runs, and free while it waits for us.
+
+A wait is for us when it stands in `waiting()`: for a receipt, or for another plugin. It frees the call in whose
+context it happens, also from tasks that the call made, and none after that one.
+"""
+
+from __future__ import annotations
+
+from asyncio import Task, get_running_loop
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+CALL: ContextVar[tuple[Call, int] | None] = ContextVar("rosey_call", default=None)
+"""The call that the running code belongs to, and which of its uses; a lane uses one object for all its calls."""
+
+
+class Call:
+    """One call under way, or the place for one. Times are loop time.
+
+    Attributes:
+        limit: seconds it may use.
+        since: when the running call began to be charged, moved on by what is not its fault; 0 when nothing is.
+        task: where it runs; cancelled when it is over its limit.
+    """
+
+    __slots__ = ("_cuts", "_number", "_used", "_waits", "limit", "since", "task")
+
+    def __init__(self, limit: float, task: Task[Any]) -> None:
+        self.limit = limit
+        self.task = task
+        self.since = 0.0
+        self._number = 0
+        self._waits = 0
+        self._used = 0.0
+        self._cuts = 0
+
+    def begin(self, now: float) -> None:
+        """A call begins here and now."""
+        self._number += 1
+        self._waits = 0
+        self.since = now
+        CALL.set((self, self._number))
+
+    def cut(self, now: float) -> None:
+        """It is over its limit: cancel it, and again after another limit if it swallows that."""
+        self._cuts += 1
+        self.since = now
+        self.task.cancel()
+
+    def end(self) -> bool:
+        """It is over. Takes back every cut, however the call ended, and tells whether there was one."""
+        self._number += 1
+        self.since = 0.0
+        cuts, self._cuts = self._cuts, 0
+        for _ in range(cuts):
+            self.task.uncancel()
+        return cuts > 0
+
+    def pause(self, number: int, now: float) -> None:
+        """One more wait for us, in the call of this number."""
+        if number == self._number:
+            if not self._waits:
+                self._used, self.since = now - self.since, 0.0
+            self._waits += 1
+
+    def resume(self, number: int, now: float) -> None:
+        """One wait less; after the last, the call is charged again."""
+        if number == self._number:
+            self._waits -= 1
+            if not self._waits:
+                self.since = now - self._used
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """While inside, the call that this code belongs to is free."""
+    running = CALL.get()
+    if running is None:
+        yield
+        return
+    call, number = running
+    time = get_running_loop().time
+    call.pause(number, time())
+    try:
+        yield
+    finally:
+        call.resume(number, time())

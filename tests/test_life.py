@@ -1,0 +1,330 @@
+"""The life of a plugin instance inside the daemon, in virtual time: what it does hurts only itself."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import sleep
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+import structlog
+
+from rosey_core.envelope import NOTHING, NormalizedEvent
+from rosey_core.errors import NotReady, PluginError, Unavailable
+from rosey_core.events import ChatMessage
+from rosey_core.host.budget import Budgets
+from rosey_core.host.dispatch import Inside
+from rosey_core.host.hookspecs import hookimpl
+from rosey_core.host.life import Life
+from rosey_core.host.ownership import exception_handler, task_factory
+from rosey_core.testing.clock import run_virtual
+
+
+class Plugin:
+    """Notes what is called; lines of chat say what it does."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.notready: list[Any] = []
+
+    @hookimpl
+    async def start(self) -> None:
+        """Leave a task behind, then be ready or not."""
+        asyncio.create_task(self.tick(len(self.notready)), name="tick")  # noqa: RUF006  plugins do so
+        await sleep(0)
+        self.calls.append("start")
+        if self.notready:
+            raise NotReady("not yet", retry=self.notready.pop())
+
+    @hookimpl
+    async def stop(self) -> None:
+        """Stop."""
+        self.calls.append("stop")
+
+    @hookimpl
+    async def on_chat_message(self, event: NormalizedEvent) -> None:
+        """Do what the line says."""
+        self.calls.append(event.data.text)
+        await getattr(self, event.data.text)()
+
+    async def tick(self, number: int = 0) -> None:
+        """Work for ever."""
+        try:
+            await sleep(1e9)
+        finally:
+            self.calls.append(f"tick {number} ended")
+
+    async def fine(self) -> None:
+        """Do nothing."""
+
+    async def hang(self) -> None:
+        """Never come back."""
+        await sleep(1e9)
+
+    async def swallow(self) -> None:
+        """Swallow a cancellation and come back."""
+        try:
+            await sleep(1e9)
+        except asyncio.CancelledError:
+            self.calls.append("swallowed")
+
+    async def tidy(self) -> None:
+        """Take a while to clean up."""
+        try:
+            await sleep(1e9)
+        finally:
+            await sleep(0.5)
+            self.calls.append("tidied")
+
+    async def unspeakable(self) -> None:
+        """Raise what can't be told."""
+
+        class UnspeakableError(Exception):
+            def __str__(self) -> str:
+                raise SystemExit(3)
+
+            __repr__ = __str__
+
+        raise UnspeakableError
+
+    async def lost(self) -> None:
+        """Start a task that fails, and drop it."""
+        asyncio.create_task(self.fail())  # noqa: RUF006  the point
+        await sleep(0)
+
+    async def fail(self) -> None:
+        """Fail."""
+        raise ValueError("lost")
+
+
+def line(text: str) -> NormalizedEvent:
+    """A chat line."""
+    return NormalizedEvent("chat.message", "cytube", ChatMessage("bob", text), 1.0, NOTHING, "c", "cytube", 1)
+
+
+class Rig:
+    """A life with one lane."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(task_factory)
+        loop.set_exception_handler(exception_handler)
+        self.plugin = plugin
+        self.states: list[str] = []
+        budgets = Budgets()
+        self.ticker = asyncio.create_task(budgets.run())
+        self.life = Life(
+            "p",
+            lambda: plugin,
+            budgets=budgets,
+            log=structlog.get_logger(),
+            changed=lambda: self.states.append(self.life.state),
+        )
+        lane = self.life.lane(cast("Any", object()))
+        assert lane is not None
+        self.lane = lane
+
+    @property
+    def inside(self) -> Inside:
+        """The instance."""
+        assert self.life.inside is not None
+        return self.life.inside
+
+    async def tell(self, *texts: str) -> None:
+        """Put lines into the lane and wait until it is dry."""
+        for text in texts:
+            self.lane.put(line(text))
+        await self.lane.drained()
+
+
+Scenario = Callable[[Rig], Awaitable[None]]
+
+
+def lives(scenario: Scenario, plugin: Plugin | None = None) -> list[str]:
+    """Run a scenario with a plugin that was started: what was called of it."""
+
+    async def virtual() -> list[str]:
+        rig = Rig(plugin or Plugin())
+        await sleep(1)
+        rig.life.start()
+        await sleep(0.1)
+        await scenario(rig)
+        await rig.life.stop(5)
+        rig.ticker.cancel()
+        return rig.plugin.calls
+
+    with structlog.testing.capture_logs():
+        return run_virtual(virtual())
+
+
+def test_from_start_to_stop() -> None:
+    """It starts, hears, stops, and its tasks end last."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell("fine")
+        await rig.life.stop(5)
+        assert rig.states == ["running", "stopped"]
+
+    assert lives(scenario) == ["start", "fine", "stop", "tick 0 ended"]
+
+
+def test_an_error_that_can_not_be_told() -> None:
+    """An exception whose own text raises is counted like any other, and the next event is heard."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell("unspeakable", "fine")
+        assert rig.inside.counts.errors == 1
+        assert rig.inside.counts.last_error == "chat.message: UnspeakableError: (its text can't be told)"
+        with pytest.raises(PluginError, match="p failed: UnspeakableError"):
+            await rig.inside.ask("command x", rig.plugin.unspeakable, seconds=1)
+        assert rig.life.state == "running"
+
+    assert lives(scenario)[:3] == ["start", "unspeakable", "fine"]
+
+
+def test_a_dropped_task_that_fails_is_counted() -> None:
+    """What a task raises that the plugin forgot stands in its counts."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell("lost", "fine")
+        assert rig.inside.counts.last_error == "task: ValueError: lost"
+
+    lives(scenario)
+
+
+def test_parked_is_stopped() -> None:
+    """After three hangs in a row it is parked: the rest of its lane is forgotten, `stop` is called, its tasks end."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell(*["hang"] * 10)
+        await sleep(5)
+        assert rig.states == ["running", "parked"]
+        assert rig.life.reason == "chat.message was over its budget 3 times in a row"
+        assert not rig.inside.owner.tasks
+
+    assert lives(scenario) == ["start", "hang", "hang", "hang", "stop", "tick 0 ended"]
+
+
+def test_parked_though_it_swallows() -> None:
+    """A hook that swallows its cancellation is parked once, and hears nothing of what waits behind it."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell(*["swallow"] * 10)
+        await sleep(5)
+        assert rig.states == ["running", "parked"]
+        assert rig.inside.counts.overdue == 3
+
+    assert lives(scenario) == ["start", *["swallow", "swallowed"] * 3, "stop", "tick 0 ended"]
+
+
+def test_strikes_are_counted_for_each_thing() -> None:
+    """A hook that always hangs is parked although another hook and a command answer well in between."""
+
+    async def scenario(rig: Rig) -> None:
+        for _ in range(3):
+            await rig.tell("hang")
+            await rig.inside.ask("command x", rig.plugin.fine, seconds=1)
+        assert rig.life.state == "parked"
+
+    lives(scenario)
+
+
+def test_three_in_a_row() -> None:
+    """Two hangs, a good call, two hangs: nobody is parked."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell("hang", "hang", "fine", "hang", "hang", "fine")
+        assert rig.life.state == "running"
+
+    lives(scenario)
+
+
+def test_a_late_answer_is_none() -> None:
+    """A question that swallows its cancellation and answers late is told as late, and leaves nothing behind."""
+
+    async def scenario(rig: Rig) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with pytest.raises(Unavailable, match="p took longer than 1 s"):
+            await rig.inside.ask("command x", rig.plugin.swallow, seconds=1)
+        assert task.cancelling() == 0
+        assert rig.inside.counts.overdue == 1
+
+    lives(scenario)
+
+
+def test_a_cancelled_asker_stays_cancelled() -> None:
+    """Who cancels a question ends it, also when the plugin swallows that."""
+
+    async def scenario(rig: Rig) -> None:
+        asking = asyncio.create_task(rig.inside.ask("command x", rig.plugin.swallow, seconds=60))
+        await sleep(1)
+        asking.cancel()
+        await asyncio.wait((asking,))
+        assert asking.cancelled()
+        assert rig.inside.counts.overdue == 0
+
+    lives(scenario)
+
+
+def test_stop_waits_for_the_hook() -> None:
+    """What a hook does at its cancellation is done before `stop` is called."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.lane.put(line("tidy"))
+        await sleep(0.1)
+        await rig.life.stop(5)
+
+    assert lives(scenario) == ["start", "tidy", "tidied", "stop", "tick 0 ended"]
+
+
+def test_each_try_to_start_is_a_new_one() -> None:
+    """The tasks of a start that was not ready are ended before the next one."""
+
+    async def scenario(rig: Rig) -> None:
+        assert rig.life.state == "waiting"
+        await sleep(60)
+        assert rig.states == ["waiting", "waiting", "running"]
+
+    plugin = Plugin()
+    plugin.notready = [5.0, 10]
+    started = ["start", "tick 2 ended", "start", "tick 1 ended", "start"]
+    assert lives(scenario, plugin) == [*started, "stop", "tick 0 ended"]
+
+
+@pytest.mark.parametrize("retry", ("5", None, -1, 0, float("nan"), float("inf"), 10**400))
+def test_a_retry_that_is_no_time(retry: Any) -> None:
+    """It fails with a reason, and its tasks end."""
+
+    async def scenario(rig: Rig) -> None:
+        await sleep(5)
+        assert rig.life.state == "failed"
+        assert "Error" in rig.life.reason
+        assert not rig.inside.owner.tasks
+
+    plugin = Plugin()
+    plugin.notready = [retry]
+    assert lives(scenario, plugin) == ["start", "tick 1 ended"]
+
+
+def test_a_task_of_the_constructor() -> None:
+    """A task that a plugin makes while it is made is the plugin's: `SystemExit` in it ends nothing else."""
+
+    class Eager(Plugin):
+        def __init__(self) -> None:
+            super().__init__()
+            self.task = asyncio.create_task(self.leave())
+
+        async def leave(self) -> None:
+            raise SystemExit(3)
+
+    async def scenario() -> str:
+        asyncio.get_running_loop().set_task_factory(task_factory)
+        life = Life("p", Eager, budgets=Budgets(), log=structlog.get_logger(), changed=lambda: None)
+        await sleep(1)
+        assert life.inside is not None
+        plugin = cast("Eager", life.inside.plugin)
+        return repr(plugin.task.exception())
+
+    assert run_virtual(scenario()) == "PluginError('p raised SystemExit: 3 in a task')"
