@@ -7,11 +7,13 @@ answers: `{"verb": "status"}`, then `{"ok": true, "result": ...}` or `{"ok": fal
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -20,6 +22,7 @@ from rosey_core.errors import RoseyError, Unavailable
 from rosey_core.log import redact
 
 SOCKET = "control.sock"
+LOCK = "lock"
 LONGEST = 100
 SECONDS = 5.0
 
@@ -54,6 +57,7 @@ class Control:
         self._verbs = verbs
         self._log = log
         self._server: asyncio.Server | None = None
+        self._lock: IO[str] | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -61,11 +65,7 @@ class Control:
         Raises:
             RoseyError: when another daemon has this state directory.
         """
-        if await self._taken():
-            raise RoseyError(
-                f"another rosey runs with the state directory {self._path.parent}. Stop it, or give this one "
-                f"another state_directory."
-            )
+        self._lock = self._locked()
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         # The mode is set before anybody can connect.
@@ -76,50 +76,78 @@ class Control:
             os.umask(before)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener)
 
-    async def _taken(self) -> bool:
-        """Whether somebody listens; also one who is too busy to answer."""
+    def _locked(self) -> IO[str]:
+        """The lock file, locked for this process as long as it is open. It holds the process's number.
+
+        A lock and no look at the socket: that may be left by a kill, or belong to one who is too busy to answer.
+        """
+        file = self._path.with_name(LOCK).open("a+", encoding="ascii")
         try:
-            _, writer = await asyncio.open_unix_connection(str(self._path))
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return False
-        writer.close()
-        return True
+            file.seek(0)
+            process = file.read(20).strip() or "unknown"
+            file.close()
+            raise RoseyError(
+                f"another rosey (process {process}) runs with the state directory {self._path.parent}. Stop it, or "
+                f"give this one another state_directory."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        return file
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(SECONDS):
                 line = await reader.readline()
             # What a plugin raised may hold a secret, and stands in its status.
-            answer = redact(msgspec.json.encode(await self._answer(line)).decode())
-            writer.write(f"{answer}\n".encode())
+            writer.write(f"{redact(await self._answer(line))}\n".encode())
             await writer.drain()
         except (OSError, TimeoutError, ValueError):
             pass
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> str:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
-            verb = self._verbs[request.pop("verb")]
+            verb = self._verbs[str(request.pop("verb"))]
         except (msgspec.MsgspecError, KeyError):
-            return {"ok": False, "error": {"code": "bad_request", "message": "no such verb"}}
+            return _failed("bad_request", "no such verb")
         try:
-            return {"ok": True, "result": await verb(request)}
+            return _encode({"ok": True, "result": await verb(request)})
         except RoseyError as error:
-            return {"ok": False, "error": {"code": "refused", "message": str(error)}}
+            return _failed("refused", str(error))
         except Exception as error:
             self._log.exception("control.failed")
-            return {
-                "ok": False,
-                "error": {"code": "bug", "message": f"{type(error).__name__}; the log says more"},
-            }
+            return _failed("bug", f"{type(error).__name__}; the log says more")
 
     async def stop(self) -> None:
-        """Stop listening and remove the socket."""
+        """Stop listening and remove the socket. The state directory stays this daemon's until `release`."""
         if self._server is not None:
             self._server.close()
+            self._server = None
             self._path.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let another daemon have the state directory."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _encode(answer: dict[str, Any]) -> str:
+    """JSON, also where half a character is in it, as in what a plugin raised or in a file's name."""
+    try:
+        return msgspec.json.encode(answer).decode()
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(answer), ensure_ascii=False)
+        return text.encode("utf-8", "replace").decode()
+
+
+def _failed(code: str, message: str) -> str:
+    return _encode({"ok": False, "error": {"code": code, "message": message}})
 
 
 async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any) -> Any:

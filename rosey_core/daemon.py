@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,7 +38,7 @@ from rosey_core.host.check import commands_of, problems
 from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import Known, is_enabled, survey
-from rosey_core.pipeline import PLATFORM
+from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.requests import Requests
 from rosey_core.service import LoopWatch, notify
 from rosey_core.settings.secret import read_secret
@@ -64,11 +65,24 @@ class Daemon:
         self._known: dict[str, Known] = {}
         self._broker: Broker | None = None
         self._sites: dict[str, Site] = {}
+        self._pipelines: dict[str, Pipeline] = {}
+        self._bus = Bus(self._log_in, name="core", gap=_gap, log=self._log.bind(part="bus"))
+        self._house = House(
+            self._config,
+            loaded.state,
+            clock=wall,
+            log=self._log,
+            publish=self._publish_own,
+            read_secret=self._read_secret,
+        )
+        self._requests = Requests(
+            self._pipelines, self._config.first_channel, self._house, self._bus.answer, self._log
+        )
         self._watch = LoopWatch(self._blocked)
         self._ready_after = 0.0
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT.
+        """Run until SIGTERM or SIGINT; a second one ends the process at once.
 
         Raises:
             ConfigError: for what can only be found at the start: a secret, a plugin's settings, two commands of
@@ -77,36 +91,44 @@ class Daemon:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            # Not the loop's own way: this one works also while a plugin holds up the loop.
+            signal.signal(number, partial(self._signalled, loop))
         loop.set_task_factory(task_factory)
         loop.set_exception_handler(exception_handler)
         self._make_state()
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
-        control = Control(self._loaded.state, {"status": self._status}, self._log)
+        control = self._control = Control(self._loaded.state, {"status": self._status}, self._log)
         await control.start()
         try:
-            # Not before the socket is ours: another daemon of this directory has its nats-server in it.
-            await self._run(secrets, self._login(), control)
+            # Not before the state directory is ours: another daemon of it has its nats-server in it.
+            starting = loop.create_task(self._start(secrets), name="start")
+            stopping = loop.create_task(self._stop.wait(), name="stop")
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                await stopping
+            starting.cancel()
+            await asyncio.wait((starting,), timeout=1.0)
         finally:
-            await control.stop()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._shut_down()
             if self._broker is not None:
                 await self._broker.stop()
+            control.release()
 
-    async def _run(
-        self, secrets: dict[str, Secrets], login: Callable[[], Awaitable[Login]], control: Control
-    ) -> None:
+    def _signalled(self, loop: asyncio.AbstractEventLoop, number: int, _: FrameType | None) -> None:
+        if self._stop.is_set():
+            os._exit(128 + number)
+        self._stop.set()
+        loop.call_soon_threadsafe(lambda: None)  # so that it wakes up and sees it
+
+    async def _start(self, secrets: dict[str, Secrets]) -> None:
         config, state = self._config, self._loaded.state
+        self._login = self._logins()
         enabled = [name for name in config.plugins if is_enabled(config, name)]
         self._known = await survey(config, state / "manifests", only=enabled)
         if found := problems(self._loaded, self._known.values()):
             raise ConfigError("\n".join(found))
-        self._bus = Bus(login, name="core", gap=_gap, log=self._log.bind(part="bus"))
-        self._house = House(
-            config, state, clock=wall, log=self._log, publish=self._publish_own, read_secret=self._read_secret
-        )
+        bus, house = self._bus, self._house
         gates: dict[str, ConnectGate] = {}
         for name, channel in config.channels.items():
             host = urlsplit(channel.server).netloc
@@ -116,22 +138,21 @@ class Daemon:
                 secrets[name],
                 state=state,
                 gate=gates.setdefault(host, ConnectGate()),
-                publish=self._bus.publish,
+                publish=bus.publish,
                 clock=wall,
                 log=self._log.bind(channel=name),
             )
-        pipelines = {name: site.pipeline for name, site in self._sites.items()}
-        self._house.load(self._known.values(), pipelines)
+        self._pipelines.update((name, site.pipeline) for name, site in self._sites.items())
+        house.load(self._known.values(), self._pipelines)
         for name, site in self._sites.items():
             rows, _ = commands_of(config, self._known.values(), name)
-            site.furnish(self._house, rows=rows, on_silence=config.on_silence)
-        self._house.changed = self._look_again
-        requests = Requests(pipelines, config.first_channel, self._house, self._bus.answer, self._log)
-        await self._listen(requests)
-        await self._bus.start()
-        self._keep("budgets", self._house.budgets.run)
+            site.furnish(house, rows=rows, on_silence=config.on_silence)
+        house.changed = self._look_again
+        await self._listen()
+        await bus.start()
+        self._keep("budgets", house.budgets.run)
         self._keep("loop watch", self._watch.run)
-        self._house.start()
+        house.start()
         for name, site in self._sites.items():
             self._keep(f"sender {name}", site.sender.run)
             self._keep(f"status {name}", site.tell_status)
@@ -141,8 +162,6 @@ class Daemon:
         self._ready_after = time.monotonic() - self._began
         notify(f"READY=1\nSTATUS=running {len(self._sites)} channels")
         self._log.info("ready", version=__version__, seconds=round(self._ready_after, 3))
-        await self._stop.wait()
-        await self._shut_down(requests, control)
 
     # --- starting ---
 
@@ -174,7 +193,10 @@ class Daemon:
         log.add_secret(value)
         return value
 
-    def _login(self) -> Callable[[], Awaitable[Login]]:
+    async def _log_in(self) -> Login:
+        return await self._login()
+
+    def _logins(self) -> Callable[[], Awaitable[Login]]:
         """How the bus logs in; in embedded mode this starts the broker as well."""
         nats = self._config.nats
         if nats.mode == "external":
@@ -206,16 +228,16 @@ class Daemon:
         return embedded
 
     def _look_again(self) -> None:
-        for site in self._sites.values():
-            site.pipeline.look_again()
+        for pipeline in self._pipelines.values():
+            pipeline.look_again()
 
-    async def _listen(self, requests: Requests) -> None:
-        await self._bus.subscribe(subjects.commands_all(), requests.action)
+    async def _listen(self) -> None:
+        await self._bus.subscribe(subjects.commands_all(), self._requests.action)
         for known in self._known.values():
             if known.state != "ready" or known.description is None:
                 continue
             for name in known.description.queries:
-                take = partial(_take_query, requests, known.name, name)
+                take = partial(_take_query, self._requests, known.name, name)
                 for subject in subjects.plugin_query(known.name, name):
                     await self._bus.subscribe(subject, take)
 
@@ -250,17 +272,19 @@ class Daemon:
 
     # --- stopping ---
 
-    async def _shut_down(self, requests: Requests, control: Control) -> None:
+    async def _shut_down(self) -> None:
+        """End what runs, in the order in which things flow, within five seconds."""
         notify("STOPPING=1")
         self._log.info("stopping")
         began = time.monotonic()
-        await control.stop()
+        await self._control.stop()
         for site in self._sites.values():
             site.pipeline.on_line = lambda _: None
-        await asyncio.gather(*(site.drain(STOP_SECONDS * 0.4) for site in self._sites.values()))
+        if self._ready_after:
+            await asyncio.gather(*(site.drain(STOP_SECONDS * 0.4) for site in self._sites.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.2):
-                await requests.drained()
+                await self._requests.drained()
         await self._house.stop(STOP_SECONDS * 0.3)
         for task in tuple(self._tasks):
             task.cancel()

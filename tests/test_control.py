@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import structlog
 
 from rosey_core import log
-from rosey_core.control import Control, ask, socket_path
+from rosey_core.control import LOCK, Control, ask, socket_path
 from rosey_core.errors import RoseyError, Unavailable
 
 
@@ -47,6 +48,7 @@ async def control(state: Path) -> AsyncIterator[Control]:
         await made.start()
         yield made
         await made.stop()
+        made.release()
 
 
 async def test_ask(control: Control, state: Path) -> None:
@@ -69,7 +71,7 @@ async def test_what_goes_wrong_is_said(control: Control, state: Path) -> None:
         await ask(path, "fail")
     with pytest.raises(RoseyError, match="no such verb"):
         await ask(path, "dance")
-    for junk in (b"\n", b"[]\n", b"\xff\xfe\n", b'{"verb": 1}\n', b"no line end"):
+    for junk in (b"\n", b"[]\n", b"\xff\xfe\n", b'{"verb": 1}\n', b'{"verb": []}\n', b"no line end"):
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(junk)
         writer.write_eof()
@@ -85,18 +87,61 @@ async def test_secrets_stay_inside(control: Control, state: Path) -> None:
     log.redact.clear()
 
 
-async def test_only_one(control: Control, state: Path) -> None:
-    """A second daemon of the same directory is told so; after a kill the socket that is left is in nobody's way."""
-    second = Control(state, {}, structlog.get_logger())
-    with pytest.raises(RoseyError, match="another rosey runs with the state directory"):
-        await second.start()
+HOLDER = """
+import fcntl, os, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print(os.getpid(), file=file, flush=True)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_only_one(state: Path) -> None:
+    """A state directory is one process's until that ends, however it ends; what it left is in nobody's way."""
+    socket_path(state).touch()
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        HOLDER,
+        str(state / LOCK),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    await holder.stdout.readline()
+    control = Control(state, {"hello": hello}, structlog.get_logger())
+    with pytest.raises(RoseyError, match=rf"another rosey \(process {holder.pid}\) runs with the state directory"):
+        await control.start()
+    assert socket_path(state).exists()
+    holder.kill()
+    await holder.wait()
+    await control.start()
     assert await ask(socket_path(state), "hello", name="you") == "hello you"
     await control.stop()
+    control.release()
+
+
+async def test_stop_again(control: Control, state: Path) -> None:
+    """To stop twice removes nothing that another one made since."""
+    await control.stop()
     socket_path(state).touch()
-    await second.start()
-    with pytest.raises(RoseyError, match="no such verb"):
-        await ask(socket_path(state), "hello")
-    await second.stop()
+    await control.stop()
+    assert socket_path(state).exists()
+
+
+@pytest.mark.parametrize("value", ("half \ud83d a character", {"deep": ["\udc80"]}, float("nan")))
+async def test_what_json_can_not_say(state: Path, value: Any) -> None:
+    """A status with half a character in it is an answer all the same."""
+
+    async def odd(_: dict[str, Any]) -> Any:
+        return value
+
+    control = Control(state, {"odd": odd}, structlog.get_logger())
+    await control.start()
+    assert str(await ask(socket_path(state), "odd")).encode()
+    await control.stop()
+    control.release()
 
 
 async def test_no_answer(state: Path) -> None:
@@ -112,6 +157,7 @@ async def test_no_answer(state: Path) -> None:
         await ask(socket_path(state), "hang", seconds=0.1)
     hold.set()
     await control.stop()
+    control.release()
 
 
 def test_a_long_path() -> None:

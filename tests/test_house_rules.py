@@ -19,7 +19,7 @@ ROOT = Path(rosey_core.__file__).parent
 PLUGINS = ROOT.parent / "rosey_plugins"
 
 FLOORS = (
-    {"rosey_core", "errors", "subjects", "redact", "hidden"},
+    {"rosey_core", "errors", "subjects", "redact", "hidden", "threads"},
     {"events", "media", "grants", "receipt", "charge", "clock", "envelope", "actions", "manifest"}
     | {"config", "settings", "journal", "log"},
     {"channel", "cytube", "bus", "service", "sequence", "control"},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from rosey_core.config import ChannelConfig, Config, PluginChannel, PluginConfig
 from rosey_core.host import registry
-from rosey_core.host.describe import Finding
+from rosey_core.host.describe import Finding, Inquiry
 from rosey_core.host.registry import Known, installed, settings_of, survey
 
 
@@ -105,6 +108,36 @@ async def test_hanging_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(registry, "SECONDS", 1.0)
     known = await one("hang", config(hang=PluginConfig(enabled=True)), tmp_path)
     assert known.reason == "it did not describe itself within 1 s"
+
+
+@pytest.mark.usefixtures("zoo")
+async def test_a_long_description(tmp_path: Path) -> None:
+    """However much a plugin has to tell of itself, it arrives."""
+    known = await one("verbose", config(), tmp_path)
+    assert known.description is not None
+    assert len(known.description.summary) == 500_000
+
+
+def test_the_cache_knows_code_of_import_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that is found by a finder of its own, as an editable one is, is looked at again when it changes."""
+    code = tmp_path / "elsewhere" / "zoo_edited.py"
+    code.parent.mkdir()
+
+    class Finder:
+        """Knows one module."""
+
+        @staticmethod
+        def find_spec(name: str, *_: object) -> object:
+            """Where it is."""
+            return importlib.util.spec_from_file_location(name, code) if name == "zoo_edited" else None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    keys = set()
+    point = EntryPoint("edited", "zoo_edited:Plugin", "x")
+    for text in ("first", "second one"):
+        code.write_text(f'"""{text}"""')
+        keys.add(registry._key(point, Inquiry("edited", point.value)))
+    assert len(keys) == 2
 
 
 async def test_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,10 +128,11 @@ class Broker:
             return
         self._process.terminate()
         try:
-            await asyncio.to_thread(self._process.wait, PATIENCE / 5)
-        except subprocess.TimeoutExpired:
+            async with asyncio.timeout(PATIENCE / 5):
+                await _ended(self._process)
+        except TimeoutError:
             self._process.kill()
-            await asyncio.to_thread(self._process.wait)
+            await _ended(self._process)
         self._tidy()
 
     async def _keep(self) -> None:
@@ -217,3 +218,9 @@ class Broker:
         with contextlib.suppress(OSError):
             for path in self._directory.glob("nats-server_*.ports"):
                 path.unlink()
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for its end. Not in a thread: plugins may have taken them all."""
+    while process.poll() is None:  # noqa: ASYNC110  nothing tells of it without a thread
+        await asyncio.sleep(STARTING)

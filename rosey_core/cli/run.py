@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rosey_core.cli.errors import exit_codes
 from rosey_core.cli.options import configured, load
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ END_SECONDS = 0.3
 @click.command()
 @configured
 def run(config_path: Path | None, overrides: tuple[str, ...]) -> None:
-    """Join the channels and run the plugins, until SIGTERM or Ctrl-C.
+    """Join the channels and run the plugins, until SIGTERM or Ctrl-C; a second signal ends it at once.
 
     Exit code 0 after a signal, 78 for a configuration that can't be used, 1 for anything else that ends it.
     """
@@ -31,15 +32,23 @@ def run(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 
     loaded = load(config_path, overrides)
     log.configure(loaded.config.log)
+    # What rosey and its plugins write is their owner's only: it is chat, and may be secrets.
+    os.umask(0o077)
 
     from rosey_core.daemon import Daemon
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(Daemon(loaded).run())
-        if stubborn := runner.run(_end_the_rest()):
-            # Closing the loop would wait for them for ever; everything of ours is written and closed.
-            log.get("rosey").warning("tasks.left", tasks=stubborn)
-            os._exit(0)
+    code = 0
+    runner = asyncio.Runner(loop_factory=_loop_factory())
+    try:
+        with exit_codes():
+            runner.run(Daemon(loaded).run())
+            if stubborn := runner.run(_end_the_rest()):
+                log.get("rosey").warning("tasks.left", tasks=stubborn)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    # Everything of ours is written and closed. Closing the loop and the interpreter would wait for what plugins
+    # left behind: tasks that swallow their cancellation, and threads.
+    os._exit(code)
 
 
 async def _end_the_rest() -> list[str]:
@@ -53,11 +62,13 @@ async def _end_the_rest() -> list[str]:
     return sorted(task.get_name() for task in alive)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """The loop of uvloop where the extra `uvloop` is installed, else asyncio's own."""
     try:
         import uvloop
     except ImportError:
-        return None
+        from rosey_core.threads import Loop
+
+        return Loop
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

@@ -11,18 +11,17 @@ import contextlib
 import http.client
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from rosey_core.cytube.proxy import Proxy
+from rosey_core.threads import in_thread
 
 MOST_REDIRECTS = 5
 MOST_BYTES = 1 << 20
 
-_T = TypeVar("_T")
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -39,8 +38,12 @@ async def get(url: str, *, proxy: Proxy | None, seconds: float) -> tuple[int, by
         OSError, http.client.HTTPException, ValueError: it failed; the text says how, for people.
         Exception: a SOCKS proxy failed in the way of its library.
     """
-    async with asyncio.timeout(seconds):
-        return await _in_thread(lambda stop: _get(url, proxy, seconds, stop))
+    stop = _Stop()
+    try:
+        async with asyncio.timeout(seconds):
+            return await in_thread(lambda: _get(url, proxy, seconds, stop))
+    finally:
+        stop.stop()
 
 
 class _Stop:
@@ -60,37 +63,6 @@ class _Stop:
         self.stopped = True
         if self._close is not None:
             self._close()
-
-
-async def _in_thread(work: Callable[[_Stop], _T]) -> _T:
-    """`asyncio.to_thread`, but the end of the program does not wait for a thread that waits for a name server."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[_T] = loop.create_future()
-    stop = _Stop()
-
-    def settle(value: _T | None, error: BaseException | None) -> None:
-        if result.done():
-            return
-        if error is not None:
-            result.set_exception(error)
-        else:
-            result.set_result(value)  # type: ignore[arg-type]  # one of the two is there
-
-    def run() -> None:
-        value: _T | None = None
-        problem: BaseException | None = None
-        try:
-            value = work(stop)
-        except BaseException as error:
-            problem = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, value, problem)
-
-    threading.Thread(target=run, name="rosey-finding", daemon=True).start()
-    try:
-        return await result
-    finally:
-        stop.stop()
 
 
 def _get(url: str, proxy: Proxy | None, seconds: float, stop: _Stop) -> tuple[int, bytes]:

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import difflib
 import hashlib
+import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -95,61 +97,57 @@ def _key(point: EntryPoint, inquiry: Inquiry) -> str:
     digest.update(msgspec.json.encode(inquiry))
     if point.dist is not None:
         digest.update(f"{point.dist.name} {point.dist.version}".encode())
-    top = point.module.partition(".")[0]
-    for directory in sys.path:
-        for code in (
-            Path(directory or ".") / f"{top}.py",
-            *sorted((Path(directory or ".") / top).rglob("*.py")),
-        ):
-            with contextlib.suppress(OSError):
-                stat = code.stat()
-                digest.update(f"{code} {stat.st_mtime_ns} {stat.st_size}".encode())
+    for code in _code(point.module.partition(".")[0]):
+        with contextlib.suppress(OSError):
+            stat = code.stat()
+            digest.update(f"{code} {stat.st_mtime_ns} {stat.st_size}".encode())
     return digest.hexdigest()
+
+
+def _code(top: str) -> list[Path]:
+    """The files of a top-level module, wherever this interpreter finds it; it is not imported for that."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except Exception:  # a finder of some package may raise anything; the child will tell
+        return []
+    if spec is None:
+        return []
+    inside = [path for place in spec.submodule_search_locations or () for path in sorted(Path(place).rglob("*.py"))]
+    return inside if spec.origin is None else [Path(spec.origin), *inside]
 
 
 async def _ask_child(inquiry: Inquiry) -> Finding:
     """Run the child that looks at one plugin."""
-    read, write = os.pipe()
-    try:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "rosey_core.host.describe",
-            str(write),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(write,),
-        )
-    except OSError as error:
-        os.close(read)
-        os.close(write)
-        return Finding(reason=f"the process that describes it did not start: {error}")
-    os.close(write)
-    try:
-        async with asyncio.timeout(SECONDS):
-            _, errors = await child.communicate(msgspec.json.encode(inquiry))
-            answer = await asyncio.to_thread(_read_all, read)
-    except TimeoutError:
-        child.kill()
-        await child.wait()
-        return Finding(reason=f"it did not describe itself within {SECONDS:g} s")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        os.close(read)
-    try:
-        return msgspec.json.decode(answer, type=Finding)
-    except msgspec.DecodeError:
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        return Finding(reason=f"the process that describes it ended with code {child.returncode}: {last}")
-
-
-def _read_all(descriptor: int) -> bytes:
-    chunks = []
-    while chunk := os.read(descriptor, 1 << 16):
-        chunks.append(chunk)
-    return b"".join(chunks)
+    # A file and no pipe: however much the child has to tell, nobody must read along.
+    with tempfile.TemporaryFile() as answer:
+        try:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "rosey_core.host.describe",
+                str(answer.fileno()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(answer.fileno(),),
+            )
+        except OSError as error:
+            return Finding(reason=f"the process that describes it did not start: {error}")
+        try:
+            async with asyncio.timeout(SECONDS):
+                _, errors = await child.communicate(msgspec.json.encode(inquiry))
+        except TimeoutError:
+            return Finding(reason=f"it did not describe itself within {SECONDS:g} s")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+        answer.seek(0)
+        try:
+            return msgspec.json.decode(answer.read(), type=Finding)
+        except msgspec.DecodeError:
+            last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+            return Finding(reason=f"the process that describes it ended with code {child.returncode}: {last}")
 
 
 async def _find(config: Config, point: EntryPoint, cache: Path | None) -> Finding:

@@ -32,6 +32,8 @@ GRANTS = {
     "broken-import": ("chat.read",),
     "badstart": ("chat.read",),
     "crasher": ("chat.read",),
+    "threads": ("chat.read",),
+    "slowimport": ("chat.read",),
     "asker": ("chat.read", "chat.send", "query:asker"),
 }
 

@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
@@ -104,6 +108,72 @@ async def test_a_plugin_that_swallows_cancellation(cytube: SimulatedCytube, make
         assert await process.stop() == 0
         assert asyncio.get_running_loop().time() - began < 5
         assert "tasks.left" in process.log.read_text()
+
+
+async def test_a_plugin_with_threads(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """One that takes every thread and never gives one back holds up neither the bot nor its end."""
+    cytube.room.set_rank("Rosey", 3)
+    async with make(cytube.url.replace("127.0.0.1", "localhost"), "echo", "threads") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.until("it runs", lambda s: states(s)["threads"] == "running")
+        await cytube.drop("Rosey")
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"), 60)
+        await alice.say("!echo all the same")
+        assert await said(alice) == "all the same"
+        broker = json.loads(next(x for x in process.log.read_text().splitlines() if "nats.listens" in x))["pid"]
+        assert await process.stop(6) == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(broker, 0)
+
+
+async def test_a_signal_while_it_starts(cytube: SimulatedCytube, make: Any) -> None:
+    """SIGTERM ends a daemon whose plugins are still looked at, and its child with it."""
+    process = make(cytube.url, "echo", "slowimport")
+    await process.start(wait=False)
+    await eventually(lambda: any("describe" in command_line(child) for child in children(process.pid)))
+    described = children(process.pid)
+    assert await process.stop(6) == 0
+    assert '"event":"stopped"' in process.log.read_text()
+    assert not [child for child in described if command_line(child)]
+
+
+def children(pid: int) -> list[str]:
+    """The processes that a process started."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def command_line(pid: str) -> str:
+    """How a process was started; empty when there is none."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    return ""
+
+
+async def test_a_second_signal(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """It ends the daemon at once, also while a plugin holds up everything."""
+    async with make(cytube.url, "blocker") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.until("it runs", lambda s: states(s)["blocker"] == "running")
+        await alice.say("block for ever")
+        await eventually(lambda: "loop.blocked" in process.log.read_text())
+        process.send_signal(signal.SIGTERM)
+        await eventually(lambda: not pending(process.pid, signal.SIGTERM))
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            assert await process.ended() == 128 + signal.SIGINT
+
+
+def pending(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process and waits for it."""
+    fields = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    return bool(int(fields["ShdPnd"], 16) >> (number - 1) & 1)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Look until it holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110  another process makes it so, and tells nobody
+            await asyncio.sleep(0.05)
 
 
 async def test_two_plugins_with_one_command(cytube: SimulatedCytube, make: Any) -> None:

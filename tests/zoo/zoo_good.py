@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -73,8 +74,8 @@ class Blocker(Plain):
     @hookimpl
     def on_chat_message(self, event: NormalizedEvent) -> None:
         """Block."""
-        if event.data.text == "block":
-            time.sleep(0.5)
+        if event.data.text.startswith("block"):
+            time.sleep(0.5 if event.data.text == "block" else 3600)
 
 
 class Quitter(Plain):
@@ -383,3 +384,22 @@ class LateShared(Plain):
     def on_chat_message(self, event: NormalizedEvent) -> None:
         """Note it."""
         self.calls.append(event.data.text)
+
+
+class Threads(Plain):
+    """Takes every thread there is, and one of its own that is no daemon's; none of them ends."""
+
+    manifest = Manifest(name="threads", summary="Takes threads.", asks=("chat.read",))
+
+    @hookimpl
+    def start(self, ctx: Context) -> None:
+        """Take them."""
+        threading.Thread(target=threading.Event().wait, name="of a plugin").start()
+        for _ in range(100):
+            ctx.spawn(asyncio.to_thread(threading.Event().wait))
+
+
+class Verbose(Plain):
+    """Has a lot to tell of itself."""
+
+    manifest = Manifest(name="verbose", summary="blah " * 100_000, asks=("chat.read",))
