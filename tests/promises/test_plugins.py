@@ -128,7 +128,7 @@ async def test_a_plugin_with_threads(cytube: SimulatedCytube, make: Any, alice: 
 
 async def test_a_signal_while_it_starts(cytube: SimulatedCytube, make: Any) -> None:
     """SIGTERM ends a daemon whose plugins are still looked at, and its child with it."""
-    process = make(cytube.url, "echo", "slowimport")
+    process = make(cytube.url, "echo", "slowimport", environ={"ZOO_SLOW": "1"})
     await process.start(wait=False)
     await eventually(lambda: any("describe" in command_line(child) for child in children(process.pid)))
     described = children(process.pid)
