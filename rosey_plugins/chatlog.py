@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from msgspec import Meta
 from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimpl
 from rosey_core.api import events as ev
 
-TAIL = 65_536
+TAIL = 1 << 20
 
 
 class LoggingSettings(Settings):
@@ -112,7 +113,7 @@ class _File(RotatingFileHandler):
 
 
 class _Channel:
-    """One channel's file, and the time of the newest line in it."""
+    """One channel's file, and the time of the newest chat line in it."""
 
     def __init__(self, path: Path, settings: LoggingSettings) -> None:
         self.newest = newest(path)
@@ -130,17 +131,24 @@ class _Channel:
         self._file.close()
 
 
+_CHAT = re.compile(
+    r'^(?:\{"time": ")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)(?: [<*]|", "type": "chat\.message")', re.MULTILINE
+)
+
+
 def newest(path: Path) -> str:
-    """The stamp of the newest line in a file, empty if there is none."""
+    """The stamp of the newest chat line in a file, empty if there is none.
+
+    Of chat lines alone: those have the time of CyTube's clock, and what plays has that of ours.
+    """
     for candidate in (path, path.with_name(f"{path.name}.1")):
         if not candidate.exists():
             continue
         with candidate.open("rb") as file:
             file.seek(max(0, candidate.stat().st_size - TAIL))
-            lines = file.read(TAIL).decode(errors="replace").splitlines()
-        stamps = [line.removeprefix('{"time": "')[:24] for line in lines]
-        if good := [s for s in stamps if len(s) == len("2026-11-24T04:02:13.123Z") and s[-1] == "Z"]:
-            return max(good)
+            stamps = [match[1] for match in _CHAT.finditer(file.read(TAIL).decode(errors="replace"))]
+        if stamps:
+            return max(stamps)
     return ""
 
 
@@ -182,7 +190,7 @@ class ChatLog:
         else:
             text = text_of(event)
             line = f"{when} {text}" if text else ""
-        if line and not event.metadata.history:
+        if event.event_type == "chat.message" and not event.metadata.history:
             channel.newest = max(channel.newest, when)
         return line
 

@@ -134,6 +134,28 @@ def test_a_restart_repeats_nothing(tmp_path: Path, make: Make) -> None:
         assert len(written.splitlines()) == 2
 
 
+@pytest.mark.parametrize("form", ("text", "json"))
+def test_our_own_clock_hides_no_line(tmp_path: Path, make: Make, form: str) -> None:
+    """What plays has our clock's time, which may be ahead of CyTube's: a missed chat line is written all the same."""
+    played = event(ev.MediaPlayed(MEDIA, queued_by="eve"), at=900.0, kind="media.played")
+    plugin = make(format=form)
+    write(plugin, tmp_path, line("heard", at=100.0), played)
+    written = write(plugin, tmp_path, line("missed", at=200.0, metadata=HISTORY), line("heard", at=100.0))
+    assert "missed" in written
+    plugin.stop()
+    again = write(
+        make(format=form),
+        tmp_path,
+        *(
+            line(x, at=at, metadata=HISTORY)
+            for x, at in (("heard", 100.0), ("missed", 200.0), ("missed again", 300.0))
+        ),
+    )
+    assert again.count("heard") == written.count("heard")
+    assert again.count("missed") == 2
+    assert "missed again" in again
+
+
 def test_rotation(tmp_path: Path, make: Make) -> None:
     """At its size a file becomes `.1`; as many old ones are kept as asked; no line is lost between them."""
     plugin = make(max_mib=0.001, keep=2)
