@@ -32,7 +32,7 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
-from rosey_core.errors import BrokerError, ConfigError, RoseyError
+from rosey_core.errors import BrokerError, BusError, ConfigError, PluginError
 from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of, problems
 from rosey_core.host.house import House
@@ -243,8 +243,11 @@ class Daemon:
 
     def _publish_own(self, plugin: str, name: str, payload: bytes) -> None:
         if not subjects.QUERY_NAME.fullmatch(name):
-            raise RoseyError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
-        self._bus.publish(subjects.plugin_event(plugin, name), payload)
+            raise PluginError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
+        try:
+            self._bus.publish_own(subjects.plugin_event(plugin, name), payload)
+        except BusError as error:
+            raise PluginError(f"{plugin} can't publish {name}: {error}") from None
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the daemon; when it fails it is logged and begun again. None of them takes others along."""

@@ -26,7 +26,7 @@ from rosey_core.clock import WallClock
 from rosey_core.cytube.sender import Sender
 from rosey_core.cytube.translate import Draft
 from rosey_core.cytube.waiting import Priority
-from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict, encode
+from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, encode
 from rosey_core.events import (
     ChatMessage,
     ConnectionJoined,
@@ -107,6 +107,8 @@ class Pipeline:
         self._record = (0, 0)
         self._same_ms = 0
         self._same: dict[tuple[str, str], int] = {}
+        self._judging = False
+        self._behind: list[Data] = []
 
     async def hear(self, drafts: list[Draft]) -> None:
         """Take what CyTube sent, in order. Nothing that goes wrong with one draft stops the next."""
@@ -118,9 +120,9 @@ class Pipeline:
                 if type(data) is ChatMessage and event.metadata is NOTHING:
                     self._guard.heard(data.username, now())
                     if self._judges:
-                        verdict = await ask_all(self._judges, event, on_silence=self.on_silence)
-                        event = _judged(event, verdict)
+                        event = await self._judged(event)
                     self._tell(event)
+                    self._tell_behind()
                     if not _stopped(event):
                         self.on_line(event)
                 else:
@@ -135,7 +137,10 @@ class Pipeline:
         self._judges = self.house.judges(self.name) if self.house else ()
 
     def tell(self, data: Data) -> None:
-        """Tell an event of our own, such as `stats.status`."""
+        """Tell an event of our own, such as `stats.status`. It overtakes no line that judges still look at."""
+        if self._judging:
+            self._behind.append(data)
+            return
         self._tell(self._envelope(data, self._clock(), NOTHING, ""))
 
     def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
@@ -144,9 +149,22 @@ class Pipeline:
             self._log.warning("loop.stopped", user=user, plugin=plugin)
             reason = f"{user} and this bot answer each other; no answer to them for a minute"
             return Receipt.of(action.name, Outcome("dropped", reason))
-        return self.sender.submit(action, priority=_priority(action, reply=reply))
+        return self.sender.submit(action, priority=_priority(action, reply=reply), owner=plugin)
 
     # --- the steps ---
+
+    async def _judged(self, event: NormalizedEvent) -> NormalizedEvent:
+        self._judging = True
+        try:
+            verdict = await ask_all(self._judges, event, on_silence=self.on_silence)
+        finally:
+            self._judging = False
+        return msgspec.structs.replace(event, metadata=Metadata(verdict=verdict)) if verdict is not None else event
+
+    def _tell_behind(self) -> None:
+        behind, self._behind = self._behind, []
+        for data in behind:
+            self.tell(data)
 
     def _observe(self, draft: Draft) -> NormalizedEvent:
         data: Any = draft.data
@@ -216,12 +234,6 @@ class Pipeline:
 def _stopped(event: NormalizedEvent) -> bool:
     verdict = event.metadata.verdict
     return verdict is not None and verdict.stop
-
-
-def _judged(event: NormalizedEvent, verdict: Verdict | None) -> NormalizedEvent:
-    if verdict is None:
-        return event
-    return msgspec.structs.replace(event, metadata=Metadata(verdict=verdict))
 
 
 def _priority(action: Action, *, reply: bool) -> Priority:

@@ -7,6 +7,7 @@ inbox, and never to another subject that the asker names, is the bus's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.actions import ACTIONS, Outcome, parse_action
-from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.host.house import House
 from rosey_core.log import redact
 from rosey_core.pipeline import Pipeline
@@ -47,7 +48,7 @@ class Requests:
         channels: the channels by name.
         first: the channel that the short form means.
         house: the plugins, for their queries.
-        answer: sends a reply.
+        answer: sends a reply; raises `BusError` for one that can't be sent.
         log: for what goes wrong.
     """
 
@@ -93,8 +94,13 @@ class Requests:
         self._reply(reply, answer)
 
     def _reply(self, reply: str, answer: bytes) -> None:
-        if reply:
+        if not reply:
+            return
+        try:
             self._answer(reply, answer)
+        except BusError as error:
+            with contextlib.suppress(BusError):
+                self._answer(reply, failed("too_big", f"the answer can't be sent: {error}"))
 
     async def _act(self, subject: str, payload: bytes) -> bytes:
         parsed = parse_command(subject, self._actions, self._first)

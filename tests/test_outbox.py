@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosey_core.bus.outbox import Gap, Outbox
+from rosey_core.bus.outbox import OTHERS, Gap, Outbox
 
 ALL = (1_000, 1 << 20)
 
@@ -144,3 +144,19 @@ def test_nothing_is_lost_silently(steps: list[str]) -> None:
     for gap in gaps:
         within = {one for one in missing if gap.first <= one <= gap.last}
         assert len(within) == gap.count if gap.certain else gap.count >= 1
+
+
+def test_what_belongs_to_no_channel_displaces_nothing() -> None:
+    """However much of it comes, it is refused before chat is lost; when some of it left, more may come."""
+    box = Outbox(max_messages=20_000, max_bytes=1_000)
+    put(box, 1, 2, 3)
+    taken = sum(box.put(b"x", "", 0) for _ in range(10_000))
+    assert taken == 501 - 3 * len(b"a 1")
+    assert box.dropped == 10_000 - taken
+    many = Outbox()
+    assert sum(many.put(b"x", "", 0) for _ in range(10_000)) == OTHERS
+    put(many, 1, 2, 3)
+    many.batch(10, 1_000)
+    assert [many.put(b"x", "", 0) for _ in range(11)] == [True] * 10 + [False]
+    assert not box.gaps()
+    assert not many.gaps()

@@ -257,6 +257,25 @@ def test_receipts_do_not_wait_for_judges(tmp_path: Path) -> None:
     virtual(tmp_path, scenario)
 
 
+def test_nothing_overtakes_a_judged_line(tmp_path: Path) -> None:
+    """What is told while a judge thinks comes behind the line, with a later number."""
+
+    async def scenario(rig: Rig) -> float:
+        judged_by(rig, FakeJudge(lambda _: None, seconds=0.1))
+        hearing = asyncio.create_task(rig.hear(line("one"), line("two")))
+        await asyncio.sleep(0.05)
+        rig.pipeline.tell(StatsUsercount(connected=1))
+        assert rig.types == []
+        await hearing
+        rig.pipeline.tell(StatsUsercount(connected=2))
+        assert rig.types == ["chat.message", "stats.usercount", "chat.message", "stats.usercount"]
+        numbers = [event.seq for event in rig.published]
+        assert numbers == sorted(numbers)
+        return 0
+
+    virtual(tmp_path, scenario)
+
+
 def test_two_bots(tmp_path: Path) -> None:
     """After three quick answers to one user there is none for a minute; somebody else still gets his."""
 

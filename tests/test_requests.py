@@ -11,7 +11,7 @@ import structlog
 
 from rosey_core import log, requests
 from rosey_core.actions import Action, Outcome, SendMessage
-from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.receipt import Receipt
 from rosey_core.requests import Requests
 
@@ -62,6 +62,8 @@ class Rig:
         )
 
     def _answer(self, reply: str, payload: bytes) -> None:
+        if len(payload) > 1_000:
+            raise BusError("its 5000 bytes are more than NATS takes at once (1000)")
         self.answers.append((reply, json.loads(payload)))
 
     async def act(self, subject: str, payload: bytes) -> dict[str, Any]:
@@ -138,6 +140,13 @@ async def test_queries(rig: Rig) -> None:
     log.add_secret("canary-of-requests")
     assert (await rig.query("bad", b""))["error"]["message"] == "bad failed: secret [secret]"
     log.redact.clear()
+
+
+async def test_an_answer_that_is_too_big(rig: Rig) -> None:
+    """Who asked is told so, and does not wait in vain."""
+    answer = await rig.query("good", b'{"x": "%b"}' % (b"x" * 5_000))
+    assert answer["error"]["code"] == "too_big"
+    assert "its 5000 bytes are more than NATS takes at once" in answer["error"]["message"]
 
 
 async def test_without_a_reply_subject(rig: Rig) -> None:

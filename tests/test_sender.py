@@ -111,9 +111,9 @@ class World:
         self.room.apply(data)
         self.sender.heard(data, metadata)
 
-    def say(self, text: str, priority: Priority = Priority.REPLY, **fields: Any) -> Receipt:
+    def say(self, text: str, priority: Priority = Priority.REPLY, *, owner: str = "", me: bool = False) -> Receipt:
         """The bot speaks."""
-        return self.sender.submit(do.SendMessage(text=text, **fields), priority=priority)
+        return self.sender.submit(do.SendMessage(text=text, me=me), priority=priority, owner=owner)
 
     def do(self, action: Action, priority: Priority = Priority.CHATTER) -> Receipt:
         """The bot does something."""
@@ -820,6 +820,27 @@ async def test_a_command_does_not_wait_for_an_echo(world: World) -> None:
 
 @scene()
 async def test_a_receipt_has_an_id(world: World) -> None:
-    """The caller's, or one of its own."""
-    assert world.sender.submit(do.ClearChat(), id="mine").id == "mine"
+    """One of its own."""
     assert len({world.say("x").id, world.say("x").id, ""}) == 3
+
+
+@scene()
+async def test_a_plugin_that_floods_keeps_nobody_out(world: World) -> None:
+    """When the queue is full, the newest of who has most of it gives way to who has less, with a reason."""
+    flood = [world.say(f"flood {n}", owner="flooder") for n in range(1_000)]
+    others = [world.say(f"{owner} {n}", owner=owner) for n in range(3) for owner in ("one", "two")]
+    outcomes = [await receipt.outcome() for receipt in others]
+    assert outcomes == [DONE] * 6
+    states = [(await receipt.outcome()).state for receipt in flood]
+    assert states.count("done") == 500 - 6
+    assert states == ["done"] * (500 - 6) + ["dropped"] * 506
+
+
+@scene()
+async def test_a_text_of_megabytes(world: World) -> None:
+    """It is refused by its length, before anything is done with it."""
+    refused = Outcome("refused", "8000000 characters are too many at once: at most 16000")
+    assert world.say("x" * 8_000_000).settled == refused
+    private = world.do(do.SendPm(to="bob", text="\n" * 8_000_000)).settled
+    assert private is not None
+    assert private.reason == "8000000 characters are too many at once: at most 16000"

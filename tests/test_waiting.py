@@ -22,15 +22,15 @@ class Jobs:
         self._loop = VirtualLoop()
         self._orders = itertools.count()
 
-    def make(self, priority: Priority = CHATTER, action: Action = SAY) -> Job:
+    def make(self, priority: Priority = CHATTER, action: Action = SAY, owner: str = "") -> Job:
         """A job that does not wait yet."""
         rule = RULES[type(action)]
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        return Job(action, rule, rule.frames(action), future, (priority, next(self._orders)), 0)
+        return Job(action, rule, rule.frames(action), future, (priority, next(self._orders)), 0, owner)
 
-    def add(self, priority: Priority = CHATTER, action: Action = SAY) -> Job:
+    def add(self, priority: Priority = CHATTER, action: Action = SAY, owner: str = "") -> Job:
         """One more that waits."""
-        job = self.make(priority, action)
+        job = self.make(priority, action, owner)
         self.waiting.add(job)
         return job
 
@@ -96,13 +96,28 @@ def test_the_newest_of_the_lowest_gives_way() -> None:
     jobs = Jobs()
     jobs.add()
     vote, reply = jobs.add(action=VoteSkipNow()), jobs.add(REPLY)
-    assert jobs.waiting.give_way(REPLY) is vote
+    assert jobs.waiting.give_way(REPLY, "") is vote
     assert len(jobs.waiting) == 2
-    assert jobs.waiting.give_way(CHATTER) is None
-    jobs.waiting.give_way(REPLY)
-    assert jobs.waiting.give_way(REPLY) is None
-    assert jobs.waiting.give_way(MODERATION) is reply
+    assert jobs.waiting.give_way(CHATTER, "") is None
+    jobs.waiting.give_way(REPLY, "")
+    assert jobs.waiting.give_way(REPLY, "") is None
+    assert jobs.waiting.give_way(MODERATION, "") is reply
     assert jobs.waiting.jobs() == []
+    jobs.close()
+
+
+def test_who_has_most_gives_way() -> None:
+    """Of the same priority, its newest; not for its equal, and not for what is less urgent."""
+    jobs = Jobs()
+    jobs.add(owner="a")
+    jobs.add(REPLY, owner="b")
+    second, third = jobs.add(owner="a"), jobs.add(owner="a", action=VoteSkipNow())
+    assert jobs.waiting.give_way(CHATTER, "a") is None
+    assert jobs.waiting.give_way(CHATTER, "b") is third
+    jobs.add(owner="b")
+    assert jobs.waiting.give_way(CHATTER, "b") is None
+    assert jobs.waiting.give_way(CHATTER, "c") is second
+    assert jobs.waiting.give_way(CHATTER, "c") is None
     jobs.close()
 
 

@@ -88,13 +88,13 @@ class Bus:
 
     # --- sending ---
 
-    def publish(self, subject: str, payload: bytes, channel: str = "", seq: int = 0) -> bool:
-        """Publish without waiting; never raises. To be called in the event loop's thread.
+    def publish(self, subject: str, payload: bytes, channel: str, seq: int) -> bool:
+        """Publish an event of a channel without waiting; never raises. To be called in the event loop's thread.
 
         Args:
             subject: from `subjects`: one without spaces.
             payload: JSON.
-            channel: the channel whose event it is, for gaps; empty for none.
+            channel: the channel whose event it is, for gaps.
             seq: the event's number in that channel, from 1 and growing.
 
         Returns:
@@ -106,12 +106,28 @@ class Bus:
         self._wake.set()
         return True
 
+    def publish_own(self, subject: str, payload: bytes) -> None:
+        """The same for what belongs to no channel: a plugin's own event.
+
+        Raises:
+            BusError: it is bigger than the server takes, or too many of that sort wait already.
+        """
+        if len(payload) > self._max_payload:
+            raise BusError(f"its {len(payload)} bytes are more than NATS takes at once ({self._max_payload})")
+        if not self._outbox.put(_command(subject, payload), "", 0):
+            raise BusError("too much waits for NATS already")
+        self._wake.set()
+
     def answer(self, reply: str, payload: bytes) -> None:
-        """Answer a request, if `access.may_answer` allows the reply subject."""
-        if not may_answer(reply):
+        """Answer a request, if `access.may_answer` allows the reply subject.
+
+        Raises:
+            BusError: as for `publish_own`.
+        """
+        if may_answer(reply):
+            self.publish_own(reply, payload)
+        else:
             self._log.warning("bus.no_inbox", reply=reply[:100])
-        elif not self.publish(reply, payload):
-            self._log.warning("bus.answer_too_big", size=len(payload), limit=self._max_payload)
 
     # --- receiving ---
 

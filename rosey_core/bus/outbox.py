@@ -14,6 +14,9 @@ import msgspec
 
 MAX_MESSAGES = 50_000
 MAX_BYTES = 16 << 20
+OTHERS = 5_000
+"""So many of what belongs to no channel (answers, plugins' own events) may wait, and none where half of the
+bytes is used already: it displaces no chat."""
 
 
 class Gap(msgspec.Struct):
@@ -48,6 +51,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._waiting: deque[tuple[bytes, str, int]] = deque()
         self._bytes = 0
+        self._others = 0
         self._fresh: Gaps = {}
         self._marked: deque[tuple[int, Gaps]] = deque()
         self._mark = 0
@@ -67,17 +71,29 @@ class Outbox:
         """Whether something was taken and no mark is set behind it yet."""
         return bool(self._fresh)
 
-    def put(self, command: bytes, channel: str, seq: int) -> None:
-        """Let a command wait. Without a channel or with `seq` 0 its loss is counted, and makes no gap."""
-        self.put_in += 1
+    def put(self, command: bytes, channel: str, seq: int) -> bool:
+        """Let a command wait. Without a channel its loss is counted, and makes no gap.
+
+        Returns:
+            Whether it waits now. One without a channel may not, where too much waits already.
+        """
         waiting = self._waiting
+        if not channel:
+            if self._others >= OTHERS or self._bytes > self._max_bytes // 2:
+                self.dropped += 1
+                return False
+            self._others += 1
+        self.put_in += 1
         waiting.append((command, channel, seq))
         self._bytes += len(command)
         while len(waiting) > self._max_messages or (self._bytes > self._max_bytes and len(waiting) > 1):
             old, old_channel, old_seq = waiting.popleft()
             self._bytes -= len(old)
             self.dropped += 1
+            if not old_channel:
+                self._others -= 1
             _add(self._lost, old_channel, 1, old_seq, old_seq, certain=True)
+        return True
 
     def batch(self, messages: int, size: int) -> list[bytes]:
         """Take commands in order: up to `messages` of them, and not many more bytes than `size`.
@@ -91,6 +107,8 @@ class Outbox:
             taken.append(command)
             size -= len(command)
             self._bytes -= len(command)
+            if not channel:
+                self._others -= 1
             _add(fresh, channel, 1, seq, seq, certain=False)
         return taken
 

@@ -88,18 +88,18 @@ class Sender:
         action: Action,
         *,
         priority: Priority = Priority.CHATTER,
-        id: str | None = None,  # noqa: A002  the receipt's name for it
+        owner: str = "",
     ) -> Receipt:
         """Queue an action. It never raises: what can't go has a receipt that is settled already.
 
         Args:
             action: what to do.
             priority: what it may overtake.
-            id: the receipt's id; without one it gets `a-<n>`, unique in this process.
+            owner: the plugin that wants it. When the queue is full, who has most of it gives way.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        receipt = Receipt(id or f"a-{next(_numbers)}", action.name, future)
+        receipt = Receipt(f"a-{next(_numbers)}", action.name, future)
         rule = RULES.get(type(action))
         if rule is None:
             self._settle(future, Outcome("refused", f"CyTube has no action {action.name!r}"))
@@ -114,18 +114,19 @@ class Sender:
             self._settle(future, Outcome("refused", reason))
         elif self._closing:
             self._settle(future, Outcome("dropped", "shutting down"))
-        elif not self._make_way(priority):
+        elif not self._make_way(priority, owner):
             self._settle(future, self._full())
         else:
-            self._waiting.add(Job(action, rule, frames, future, (priority, next(self._orders)), loop.time()))
+            order = (priority, next(self._orders))
+            self._waiting.add(Job(action, rule, frames, future, order, loop.time(), owner))
             self._wake.set()
         return receipt
 
-    def _make_way(self, priority: Priority) -> bool:
+    def _make_way(self, priority: Priority, owner: str) -> bool:
         """Whether one more may wait."""
         if len(self._waiting) < self._waiting.limit:
             return True
-        victim = self._waiting.give_way(priority)
+        victim = self._waiting.give_way(priority, owner)
         if victim is not None:
             self._settle(victim.future, victim.named(self._full()))
         return victim is not None

@@ -83,7 +83,10 @@ def _told(data: Data, text: str) -> bool:
     return isinstance(data, ChatMessage) and data.username == SERVER and same(data.text, text)
 
 
-def _unsayable(parts: list[str]) -> str:
+def _unsayable(text: str, split_up: Callable[[], list[str]]) -> str:
+    if len(text) > MAX_LINES * LIMIT:  # looked at first: to split megabytes holds up everything
+        return f"{len(text)} characters are too many at once: at most {MAX_LINES * LIMIT}"
+    parts = split_up()
     if not parts:
         return "there is nothing to say: CyTube drops blank lines"
     return f"{len(parts)} lines are too many at once: at most {MAX_LINES}" if len(parts) > MAX_LINES else ""
@@ -91,6 +94,10 @@ def _unsayable(parts: list[str]) -> str:
 
 def _message(action: SendMessage) -> list[str]:
     return split(action.text, lead="/me " if action.me else "")
+
+
+def _private(action: SendPm) -> list[str]:
+    return split(action.text, commands=False)
 
 
 def _muted(data: Data, user: str) -> UserMetaChanged | None:
@@ -211,7 +218,7 @@ SPOKEN: tuple[Rule[Any], ...] = (
         frames=lambda a: _chat(*_message(a)),
         confirm=lambda _, me, data: _said(me, data),
         needs=("chat",),
-        invalid=lambda a: _unsayable(_message(a)),
+        invalid=lambda a: _unsayable(a.text, lambda: _message(a)),
         kind=LINE,
         limit="chat",
         cost=lambda a: 2 if a.me else 1,
@@ -220,9 +227,9 @@ SPOKEN: tuple[Rule[Any], ...] = (
     ),
     Rule(
         action=SendPm,
-        frames=lambda a: tuple(("pm", {"to": a.to, "msg": part}) for part in split(a.text, commands=False)),
+        frames=lambda a: tuple(("pm", {"to": a.to, "msg": part}) for part in _private(a)),
         confirm=_sent,
-        invalid=lambda a: nameless(a.to) or _unsayable(split(a.text, commands=False)),
+        invalid=lambda a: nameless(a.to) or _unsayable(a.text, lambda: _private(a)),
         unfit=lambda a, room: "the bot can't send itself a private message" if same(a.to, room.me) else "",
         kind=LINE,
         limit="pm",

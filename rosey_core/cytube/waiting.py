@@ -5,7 +5,7 @@ Owns order and the bound. It sends nothing, knows no time, and settles nothing: 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class Job:
     Attributes:
         frames: what to send for it, one or more; `part` is the index of the one that is next, or under way.
         order: its priority, and a number that grows with each job.
+        owner: the plugin that wants it; empty for the bus.
         born: when it came; `sent` and `deadline` are of the part under way.
         tries: how often this part went out in vain.
         bad: the first outcome of a part that was not `done`.
@@ -47,6 +48,7 @@ class Job:
         "frames",
         "future",
         "order",
+        "owner",
         "part",
         "rule",
         "sent",
@@ -61,12 +63,14 @@ class Job:
         future: Future[Outcome],
         order: tuple[Priority, int],
         born: float,
+        owner: str,
     ) -> None:
         self.action = action
         self.rule = rule
         self.future = future
         self.order = order
         self.born = born
+        self.owner = owner
         self.frames = frames
         self.part = 0
         self.tries = 0
@@ -152,15 +156,23 @@ class Waiting:
         """It no longer waits."""
         self.of(job).waiting[job.order[0]].remove(job)
 
-    def give_way(self, priority: Priority) -> Job | None:
-        """Take out what has to go so that one of `priority` may wait in a full queue.
+    def give_way(self, priority: Priority, owner: str) -> Job | None:
+        """Take out what has to go so that one of `priority` by `owner` may wait in a full queue.
 
-        That is the newest of the lowest priority below it, or `None` when there is none.
+        That is the newest of the lowest priority below it; else, of its own priority, the newest of who has the most
+        there, if that is more than `owner` has; else `None`. So nobody who is in a hurry keeps others out.
         """
         for lower in sorted(Priority, reverse=True):
             newest = [kind.waiting[lower][-1] for kind in self if kind.waiting[lower]]
             if lower > priority and newest:
-                victim = max(newest, key=lambda job: job.order)
-                self.remove(victim)
-                return victim
-        return None
+                return self._take(max(newest, key=lambda job: job.order))
+        equals = [job for kind in self for job in kind.waiting[priority]]
+        shares = Counter(job.owner for job in equals)
+        greedy = max(shares, key=shares.__getitem__, default=owner)
+        if shares[greedy] <= shares[owner] + 1:  # to take from its equal would only turn the two round
+            return None
+        return self._take(max((job for job in equals if job.owner == greedy), key=lambda job: job.order))
+
+    def _take(self, job: Job) -> Job:
+        self.remove(job)
+        return job

@@ -130,7 +130,11 @@ class Context:
             return await self._host.query(plugin, name, self.channel_name, args)
 
     def publish(self, name: str, data: Any) -> None:
-        """Publish an event of the plugin's own on the bus, under its name; `data` is what msgspec can encode."""
+        """Publish an event of the plugin's own on the bus, under its name; `data` is what msgspec can encode.
+
+        Raises:
+            PluginError: the name is none, the event is bigger than NATS takes, or too many wait already.
+        """
         self._host.publish(self._plugin, name, data)
 
     def secret(self, secret: Secret) -> str:
