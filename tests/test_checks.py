@@ -48,6 +48,9 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (SMALL + "room_password = {}", '"room_password" needs exactly one of credential, env and file'),
         (SMALL + 'room_password = { env = "A", file = "b" }', '"room_password" needs exactly one of'),
         (SMALL + 'room_password = { credential = "/a" }', '"credential" should be a name, not a path'),
+        ('state_directory = "a\\u0000b"\n' + SMALL, '1:19: "state_directory" should be a path, and has a character'),
+        (SMALL + '[nats]\nserver = "a\\u0000b"', '5:10: "server" should be a path, and has a character'),
+        (SMALL + 'room_password = { file = "a\\u0000b" }', '4:26: "file" should be a path, and has a character'),
         (SMALL + "order = []", 'unknown key "order" in [channels.cytube]'),
         ("order = []\n" + SMALL, '1:1: unknown key "order" at the top level; it stands in [plugins]: plugins.order'),
         (

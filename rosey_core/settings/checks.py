@@ -43,6 +43,7 @@ def checks(data: dict[str, Any]) -> Iterator[Problem]:
         if who and rooms.setdefault(who, name) != name:
             message = f"the same user in the same room as [channels.{rooms[who]}]: CyTube would throw one of them out"
             yield Problem(("channels", name), message, on_key=True)
+    yield from _path(data, ("state_directory",))
     yield from _nats(_table(data, "nats"))
     yield from _plugins(_table(data, "plugins"), tuple(channels))
 
@@ -68,6 +69,7 @@ def secret_check(path: Path, value: Any) -> Iterator[Problem]:
         given = [source for source in value if source in SOURCES and value[source] != ""]
         if len(given) != 1 and value.keys() <= SOURCES:
             yield Problem(path, f'"{key}" needs exactly one of credential, env and file', on_key=True)
+        yield from _path(value, (*path, "file"))
         if isinstance(value.get("credential"), str) and "/" in value["credential"]:
             yield Problem((*path, "credential"), '"credential" should be a name, not a path; for a path, use "file"')
 
@@ -146,6 +148,7 @@ def _nats(nats: dict[str, Any]) -> Iterator[Problem]:
                 yield Problem((*path, key), message, on_key=True, hidden=True)
     for key in ("password", "credentials"):
         yield from secret_check((*path, key), nats.get(key))
+    yield from _path(nats, (*path, "server"))
     url, listen = _text(nats, "url"), _text(nats, "listen")
     if url:
         parts = _split(url)
@@ -196,6 +199,11 @@ def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Pro
             if isinstance(new, str) and any(c.isspace() or not c.isprintable() for c in new):
                 message = f'the new name of "{command}" should be one word, or empty to switch it off'
                 yield Problem((*path, "commands", command), message)
+
+
+def _path(table: dict[str, Any], path: Path) -> Iterator[Problem]:
+    if not (_text(table, str(path[-1])) or "").isprintable():
+        yield Problem(path, f'"{path[-1]}" should be a path, and has a character that can\'t be seen')
 
 
 def _grants(table: dict[str, Any], path: Path) -> Iterator[Problem]:

@@ -131,7 +131,7 @@ def parse(name: str, text: str) -> Layer:
 
 def _problems(data: dict[str, Any]) -> list[Problem]:
     version = data.get("version")
-    if isinstance(version, int) and version != 1:  # all other keys may mean something else there
+    if type(version) is int and version != 1:  # all other keys may mean something else there
         return [Problem(("version",), f"this rosey reads version 1 of the configuration, not {version}")]
     special = list(checks(data))
     told = {problem.path for problem in special}

@@ -83,8 +83,9 @@ def missing_key(table: Path, key: str) -> Problem:
     return Problem(table, f'{_table(table)} needs "{key}"', on_key=True)
 
 
-def wrong_value(path: Path, message: str, value: object = None, choices: Sequence[str] = ()) -> Problem:
+def wrong_value(path: Path, message: str, value: object = None, choices: Sequence[object] = ()) -> Problem:
     """A value that does not fit, from the words of `msgspec`'s validation, without the path in them."""
+    texts = tuple(choice for choice in choices if isinstance(choice, str))
     text = f": {message}"
     word = value if isinstance(value, str) else ""
     if match := _EXPECTED.fullmatch(message):
@@ -94,11 +95,11 @@ def wrong_value(path: Path, message: str, value: object = None, choices: Sequenc
     elif match := _ENUM.fullmatch(message):
         word = word or match[1].strip("'")
         shown = match[1].replace("'", '"')
-        of = " or ".join(f'"{choice}"' for choice in choices)
+        of = " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in choices)
         text = f" should be {of}, not {shown}" if of else f" can't be {shown}"
         if any(is_secret_name(key) for key in path):
             text = " has a value that is not allowed"
-    return Problem(path, f"{name(path)}{text}", word if choices else "", tuple(choices))
+    return Problem(path, f"{name(path)}{text}", word if texts else "", texts)
 
 
 def explain(loaded: Loaded, dotted_path: str, message: str, known: Iterable[str] = ()) -> str:
