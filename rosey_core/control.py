@@ -18,7 +18,7 @@ from typing import IO, Any
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from rosey_core.errors import RoseyError, Unavailable
+from rosey_core.errors import ConfigError, RoseyError, Unavailable
 from rosey_core.log import redact
 
 SOCKET = "control.sock"
@@ -33,13 +33,11 @@ def socket_path(state: Path) -> Path:
     """Where the socket of a state directory is.
 
     Raises:
-        RoseyError: when the path is longer than an operating system takes for a socket.
+        ConfigError: when the path is longer than an operating system takes for a socket.
     """
     path = state / SOCKET
     if len(os.fsencode(path)) > LONGEST:
-        raise RoseyError(
-            f"{path} is too long for a socket (over {LONGEST} bytes); set a shorter state_directory in rosey.toml"
-        )
+        raise ConfigError(f"{path} is too long for a socket (over {LONGEST} bytes); set a shorter state_directory")
     return path
 
 

@@ -13,7 +13,6 @@ import gc
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -39,6 +38,7 @@ from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import Known, is_enabled, survey
 from rosey_core.pipeline import PLATFORM, Pipeline
+from rosey_core.preflight import preflight
 from rosey_core.requests import Requests
 from rosey_core.service import LoopWatch, notify
 from rosey_core.settings.secret import read_secret
@@ -85,9 +85,9 @@ class Daemon:
         """Run until SIGTERM or SIGINT; a second one ends the process at once.
 
         Raises:
-            ConfigError: for what can only be found at the start: a secret, a plugin's settings, two commands of
-                one name.
-            RoseyError: when it can't run: no nats-server, another daemon.
+            ConfigError: for what can only be found at the start: what `preflight` tells, a plugin's settings, two
+                commands of one name.
+            RoseyError: when it can't run: another daemon.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -95,7 +95,8 @@ class Daemon:
             signal.signal(number, partial(self._signalled, loop))
         loop.set_task_factory(task_factory)
         loop.set_exception_handler(exception_handler)
-        self._make_state()
+        if faults := preflight(self._loaded, start=True)[0]:
+            raise ConfigError("\n".join(faults))
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
         control = self._control = Control(self._loaded.state, {"status": self._status}, self._log)
         await control.start()
@@ -164,18 +165,6 @@ class Daemon:
         self._log.info("ready", version=__version__, seconds=round(self._ready_after, 3))
 
     # --- starting ---
-
-    def _make_state(self) -> None:
-        state = self._loaded.state
-        try:
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=state):
-                pass
-        except OSError as error:
-            raise ConfigError(
-                f"the state directory {state} can't be used: {error.strerror}; in rosey.toml, set state_directory to "
-                f"one that this user may write"
-            ) from error
 
     def _secrets(self, channel: ChannelConfig) -> Secrets:
         proxy = channel.proxy if isinstance(channel.proxy, str) else self._read_secret(channel.proxy)

@@ -6,14 +6,35 @@ behind it: numbers may skip, and never repeat.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
-from rosey_core.errors import RoseyError
+from rosey_core.errors import ConfigError
 
 BLOCK = 100_000
 RETRY = 1_000
+
+
+def reserved(path: Path) -> int:
+    """The first number that a file does not reserve; 1 where there is none.
+
+    Raises:
+        ConfigError: when it can't be read, or holds something else.
+    """
+    try:
+        text = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        return 1
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    if text.isdecimal() and len(text) < 20:
+        return int(text)
+    raise ConfigError(
+        f"{path} should hold a number and holds something else. Write a number into it that is above every event "
+        f"number of that channel, or remove it to begin at 1 again."
+    )
 
 
 class Sequence:
@@ -27,28 +48,14 @@ class Sequence:
             worth more than that a kill in this state may repeat some.
 
     Raises:
-        RoseyError: when the file can't be read or written at the start, or holds something else.
+        ConfigError: when the file can't be read or written at the start, or holds something else.
     """
 
     def __init__(self, path: Path) -> None:
         self.fault = ""
         self._path = path
-        self._next = self._read()
+        self._next = reserved(path)
         self._reserve(self._next + BLOCK)
-
-    def _read(self) -> int:
-        try:
-            text = self._path.read_text("ascii")
-        except FileNotFoundError:
-            return 1
-        except (OSError, UnicodeDecodeError) as error:
-            raise RoseyError(f"{self._path} can't be read: {error}") from error
-        with contextlib.suppress(ValueError):
-            return int(text)
-        raise RoseyError(
-            f"{self._path} should hold a number and holds something else. Write a number into it that is above "
-            f"every event number of that channel, or remove it to begin at 1 again."
-        )
 
     def take(self) -> int:
         """The next number."""
@@ -62,7 +69,7 @@ class Sequence:
         try:
             self._reserve(number + BLOCK)
             self.fault = ""
-        except RoseyError as error:
+        except ConfigError as error:
             self.fault = str(error)
             self._reserved = number + RETRY
 
@@ -76,5 +83,5 @@ class Sequence:
                 os.fsync(file.fileno())
             temporary.replace(self._path)
         except OSError as error:
-            raise RoseyError(f"{self._path} can't be written: {error}") from error
+            raise ConfigError(f"{self._path} can't be written: {error}") from error
         self._reserved = until

@@ -188,6 +188,34 @@ def test_a_reader_that_goes_away_is_no_noise(home: Path) -> None:
     assert done.returncode == 141
 
 
+@pytest.mark.parametrize("verb", (("run",), ("status",), ("check",), ("config", "show"), ("plugins", "list")))
+@pytest.mark.parametrize(
+    ("path", "told"),
+    (
+        ("nowhere.toml", "nowhere.toml: there is no such file; copy rosey.toml.example there"),
+        (".", ".: is a directory; name the file in it"),
+        ("", ".: is a directory; name the file in it"),
+        ("rosey.toml/below", "rosey.toml/below: can't be read: Not a directory"),
+    ),
+)
+def test_no_such_configuration(home: Path, verb: tuple[str, ...], path: str, told: str) -> None:
+    """A file that is not there, or is none, is code 78 and a sentence from every verb."""
+    result = rosey(*verb, "--config", path)
+    assert result.exit_code == 78
+    assert result.stderr.startswith(told)
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", (("run",), ("status",), ("check",), ("plugins", "list")))
+def test_a_state_directory_that_is_too_long(home: Path, verb: tuple[str, ...]) -> None:
+    """Every verb that needs the control socket says which key to change."""
+    Path("other.toml").write_text(f'state_directory = "/{"x" * 100}"\n{RIGHT}')
+    result = rosey(*verb, "--config", "other.toml")
+    assert result.exit_code == 78
+    assert result.stderr.startswith("other.toml:1:19: /xxx")
+    assert "set a shorter state_directory\n" in result.stderr
+
+
 # --- check ----------------------------------------------------------------------------------------------------
 
 

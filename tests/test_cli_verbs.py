@@ -155,6 +155,18 @@ def test_plugins_without_a_configuration(home: Path, monkeypatch: pytest.MonkeyP
     assert rosey("status").exit_code == 78
 
 
+def test_plugins_of_another_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that may not be looked into, on the way to the state or to a usual place, is like none."""
+    closed = home / "closed"
+    closed.mkdir(mode=0)
+    if os.access(closed, os.X_OK):
+        pytest.skip("root may look everywhere")
+    assert rosey("plugins", "list", "--set", "state_directory=closed/state").exit_code == 0
+    Path("rosey.toml").unlink()
+    monkeypatch.setattr(load, "USUAL_PLACES", (Path("closed/rosey.toml"),))
+    assert rosey("check").exit_code == 78
+
+
 def test_plugins_show_nothing(home: Path) -> None:
     """A misspelt name gets the nearest."""
     result = rosey("plugins", "show", "ecko")

@@ -15,7 +15,7 @@ import structlog
 
 from rosey_core import log
 from rosey_core.control import LOCK, Control, ask, socket_path
-from rosey_core.errors import RoseyError, Unavailable
+from rosey_core.errors import ConfigError, RoseyError, Unavailable
 
 
 @pytest.fixture
@@ -162,5 +162,5 @@ async def test_no_answer(state: Path) -> None:
 
 def test_a_long_path() -> None:
     """The error names the setting to change."""
-    with pytest.raises(RoseyError, match=r"too long for a socket .* state_directory"):
+    with pytest.raises(ConfigError, match=r"too long for a socket .* state_directory"):
         socket_path(Path("/x" * 60))

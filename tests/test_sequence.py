@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rosey_core import sequence
-from rosey_core.errors import RoseyError
+from rosey_core.errors import ConfigError
 from rosey_core.sequence import Sequence
 
 
@@ -29,10 +29,16 @@ def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_spoilt_file(tmp_path: Path) -> None:
-    """A file that holds something else is an error that says what to do."""
-    (tmp_path / "s").write_text("many")
-    with pytest.raises(RoseyError, match="should hold a number and holds something else"):
-        Sequence(tmp_path / "s")
+    """A file that holds something else, or can't be used, is an error of the configuration that says what to do."""
+    for text in ("many", "", "-5", "9" * 40, "\u00e9"):
+        (tmp_path / "s").write_text(text)
+        with pytest.raises(ConfigError, match="should hold a number and holds something else"):
+            Sequence(tmp_path / "s")
+    with pytest.raises(ConfigError, match="can't be read: Is a directory"):
+        Sequence(tmp_path)
+    (tmp_path / "t.new").mkdir()
+    with pytest.raises(ConfigError, match="can't be written"):
+        Sequence(tmp_path / "t")
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

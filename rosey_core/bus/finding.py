@@ -35,7 +35,7 @@ def find_server(configured: str = "", environ: Mapping[str, str] = os.environ) -
     """
     for named, said in ((configured, "[nats] server"), (environ.get(VARIABLE, ""), VARIABLE)):
         if named:
-            return _named(Path(named).expanduser(), said)
+            return _named(Path(os.path.expanduser(named)), said)  # noqa: PTH111  pathlib's fails for an unknown user
     too_old: list[str] = []
     for path, version in _candidates(environ):
         number = version or _version(path)

@@ -20,17 +20,17 @@ HIDDEN = "(hidden)"
 @click.command()
 @configured
 def check(config_path: Path | None, overrides: tuple[str, ...]) -> None:
-    """Check the configuration: every key, the plugins' own settings, and that the secrets are where it says.
+    """Check the configuration: every key, the plugins' own settings, and all that a start needs on this machine.
 
     Prints one line, or everything that is wrong. Exit code 0 or 78. A plugin that can't run is noted and no error:
     everything else runs without it.
     """
     from rosey_core.cli.plugins import survey_now
     from rosey_core.host.check import problems
-    from rosey_core.settings.secret import check_secrets
+    from rosey_core.preflight import preflight
 
     loaded = load(config_path, overrides)
-    wrong, untried = check_secrets(loaded)
+    wrong, untried = preflight(loaded, start=False)
     known = survey_now(loaded)
     if wrong := [*wrong, *problems(loaded, known.values())]:
         raise ConfigError("\n".join(wrong))

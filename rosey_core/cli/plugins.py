@@ -74,10 +74,12 @@ def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_
 def survey_now(loaded: Loaded) -> dict[str, Known]:
     """What is known of every plugin. Findings are cached only where the state directory is there already."""
     import asyncio
+    import os
 
     from rosey_core.host.registry import survey
 
-    return asyncio.run(survey(loaded.config, loaded.state / "manifests" if loaded.state.is_dir() else None))
+    there = os.path.isdir(loaded.state)  # noqa: PTH112  pathlib's raises where a directory may not be looked into
+    return asyncio.run(survey(loaded.config, loaded.state / "manifests" if there else None))
 
 
 def overview(loaded: Loaded) -> list[dict[str, Any]]:

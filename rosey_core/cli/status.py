@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rosey_core.cli.options import configured, load, print_json, table
+from rosey_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +33,13 @@ def ask_daemon(loaded: Loaded, verb: str) -> Any:
     import asyncio
 
     from rosey_core.control import ask, socket_path
+    from rosey_core.settings.problems import tell
 
-    return asyncio.run(ask(socket_path(loaded.state), verb))
+    try:
+        path = socket_path(loaded.state)
+    except ConfigError as error:
+        raise ConfigError(tell(loaded, ("state_directory",), str(error))) from None
+    return asyncio.run(ask(path, verb))
 
 
 def page(told: dict[str, Any]) -> list[str]:

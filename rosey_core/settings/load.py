@@ -44,7 +44,7 @@ def find(explicit: Path | None = None, environ: Mapping[str, str] = os.environ) 
     if explicit or environ.get("ROSEY_CONFIG"):
         return explicit or Path(environ["ROSEY_CONFIG"])
     for path in USUAL_PLACES:
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110  pathlib's raises where a directory may not be looked into
             return path
     tried = ", ".join(map(str, USUAL_PLACES))
     raise ConfigError(

@@ -154,6 +154,11 @@ def render(problem: Problem, layers: Sequence[Layer]) -> str:
     return f"{text}\n{excerpt(lines.text(line), line, column, mark.end - mark.start)}"
 
 
+def tell(loaded: Loaded, path: Path, message: str) -> str:
+    """What only a start finds, with the place of the key that is the cause; of a key nobody set, the file alone."""
+    return render(Problem(path, message), loaded.layers) if loaded.layers else message
+
+
 def where(path: Path, layers: Sequence[Layer]) -> str:
     """The source that set `path` last, with line and column where it is a file."""
     layer, path = _source(path, layers)

@@ -5,6 +5,7 @@ No text here ever holds a secret. What is written about secrets in rosey.toml is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,6 @@ import msgspec
 
 from rosey_core.config import Loaded, Secret
 from rosey_core.errors import ConfigError
-from rosey_core.settings.checks import check_proxy
 from rosey_core.settings.problems import Problem, render
 from rosey_core.settings.toml_positions import Path as Keys
 
@@ -55,21 +55,34 @@ def secrets_in(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Secret]]:
             yield from secrets_in(item, (*keys, name))
 
 
-def check_secrets(loaded: Loaded, *, environ: Mapping[str, str] = os.environ) -> tuple[list[str], list[str]]:
-    """Try every secret: what is wrong, and what could not be tried here because only systemd hands it out."""
+def check_secrets(
+    loaded: Loaded, *, start: bool = False, environ: Mapping[str, str] = os.environ
+) -> tuple[list[str], list[str]]:
+    """Try every secret: what is wrong, and what could not be tried here because only systemd hands it out.
+
+    At a `start` systemd's have to be there like others.
+    """
     wrong, untried = [], []
     for keys, secret in secrets_in(loaded.config):
-        if secret.credential and not environ.get(CREDENTIALS):
+        if secret.credential and not start and not environ.get(CREDENTIALS):
             untried.append(f"{'.'.join(map(str, keys))}: credential {secret.credential} is there under systemd only")
             continue
+        if is_pipe(secret, loaded):
+            continue
         try:
-            value = read_secret(secret, loaded, environ=environ)
+            read_secret(secret, loaded, environ=environ)
         except ConfigError as error:
             wrong.append(str(error))
-            continue
-        if keys[-1] == "proxy" and (message := check_proxy(value)):
-            wrong.append(render(Problem(keys, message, hidden=True), loaded.layers))
     return wrong, untried
+
+
+def is_pipe(secret: Secret | str, loaded: Loaded) -> bool:
+    """Whether a secret comes through a pipe, as from `<(pass show bot)`: that can be read once, and may wait."""
+    if isinstance(secret, str) or not secret.file:
+        return False
+    with contextlib.suppress(OSError):
+        return stat.S_ISFIFO((loaded.path.parent / secret.file).stat().st_mode)
+    return False
 
 
 def _read(secret: Secret, base: Path, environ: Mapping[str, str]) -> str:
