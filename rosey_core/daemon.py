@@ -78,7 +78,7 @@ class Daemon:
         self._requests = Requests(
             self._pipelines, self._config.first_channel, self._house, self._bus.answer, self._log
         )
-        self._watch = LoopWatch(self._blocked)
+        self._watch = LoopWatch(self._blocked, self._freed)
         self._ready_after = 0.0
 
     async def run(self) -> None:
@@ -307,7 +307,12 @@ class Daemon:
                 "starts": self._broker.starts if self._broker else 0,
                 **self._bus.counts(),
             },
-            "loop_lag_ms": round(self._watch.lag * 1000, 1),
+            "loop": {
+                "lag_ms": round(self._watch.lag * 1000, 1),
+                "blocked": self._watch.times,
+                "longest": round(self._watch.longest[0], 2),
+                "place": self._watch.longest[1],
+            },
             "channels": {name: site.status() for name, site in self._sites.items()},
             "plugins": self._plugins(),
         }
@@ -322,8 +327,11 @@ class Daemon:
             rows += [row | place.status() for place in places] or [row]
         return rows
 
-    def _blocked(self, seconds: float, place: str) -> None:
-        self._log.warning("loop.blocked", seconds=round(seconds, 2), place=place)
+    def _blocked(self, place: str) -> None:
+        self._log.warning("loop.blocked", place=place)
+
+    def _freed(self, seconds: float, place: str) -> None:
+        self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
 
 
 def _calm_gc() -> None:

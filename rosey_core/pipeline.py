@@ -48,6 +48,9 @@ from rosey_core.subjects import platform_event
 
 PLATFORM = "cytube"
 
+MOST_KINDS = 1_000
+"""Types of events that are remembered: a server may think of ever new ones (`raw.*`)."""
+
 Publish = Callable[[str, bytes, str, int], bool]
 """Publishes on the bus without waiting: subject, JSON, channel, `seq`. False: it is too big."""
 
@@ -220,6 +223,9 @@ class Pipeline:
         kind = event.event_type
         lanes = self._lanes.get(kind)
         if lanes is None:
+            if len(self._lanes) >= MOST_KINDS:
+                self._lanes.clear()
+                self._subjects.clear()
             lanes = self._lanes[kind] = self.house.lanes(self.name, kind) if self.house else ()
         for lane in lanes:
             lane.put(event)

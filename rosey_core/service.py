@@ -6,9 +6,11 @@ import asyncio
 import os
 import socket
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 BLOCKED = 0.2
@@ -36,15 +38,25 @@ class LoopWatch:
     asyncio's time-outs can't stop blocking code, but another thread can see what the loop's thread is doing.
 
     Args:
-        blocked: is told, in that thread, for how many seconds and at which place (`file:line in function`).
+        blocked: is told where (`file:line in function`) the loop stands still, in that thread, while it does.
+        freed: is told for how many seconds it stood still, and where, when it goes on.
+
+    Attributes:
+        lag: how late the loop was a moment ago, in seconds.
+        times: how often it stood still.
+        longest: for how many seconds at most, and where.
     """
 
-    def __init__(self, blocked: Callable[[float, str], None]) -> None:
+    def __init__(self, blocked: Callable[[str], None], freed: Callable[[float, str], None]) -> None:
+        self.lag = 0.0
+        self.times = 0
+        self.longest = (0.0, "")
         self._blocked = blocked
+        self._freed = freed
         self._beat = time.monotonic()
+        self._place = ""
         self._stop = threading.Event()
         self._loop_thread = threading.get_ident()
-        self.lag = 0.0
 
     async def run(self) -> None:
         """Beat until cancelled; the thread ends with it."""
@@ -56,17 +68,33 @@ class LoopWatch:
                 self._beat = before
                 await asyncio.sleep(BEAT)
                 self.lag = max(0.0, time.monotonic() - before - BEAT)
+                if self._place:
+                    if self.lag > BLOCKED:  # else the thread saw the end of it only
+                        self._note(self.lag, self._place)
+                    self._place = ""
         finally:
             self._stop.set()
 
+    def _note(self, seconds: float, place: str) -> None:
+        self.times += 1
+        self.longest = max(self.longest, (seconds, place))
+        self._freed(seconds, place)
+
     def _watch(self) -> None:
-        told = 0.0
         while not self._stop.wait(BEAT):
-            beat = self._beat
-            still = time.monotonic() - beat - BEAT
-            if still > BLOCKED and beat != told:
-                told = beat
-                self._blocked(still, _place(sys._current_frames().get(self._loop_thread)))  # noqa: SLF001  documented; the only way to see another thread
+            if not self._place and time.monotonic() - self._beat - BEAT > BLOCKED:
+                self._place = _place(sys._current_frames().get(self._loop_thread))  # noqa: SLF001  documented; the only way to see another thread
+                self._blocked(self._place)
+
+
+_CORE = f"{Path(__file__).parent}{os.sep}"
+_PYTHON = tuple(f"{sysconfig.get_path(key)}{os.sep}" for key in ("stdlib", "platstdlib"))
+_PACKAGES = tuple(f"{sysconfig.get_path(key)}{os.sep}" for key in ("purelib", "platlib"))
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is rosey's or Python's; what is installed stands below Python's own and is not."""
+    return file.startswith((_CORE, "<")) or (file.startswith(_PYTHON) and not file.startswith(_PACKAGES))
 
 
 def _place(frame: FrameType | None) -> str:
@@ -74,8 +102,7 @@ def _place(frame: FrameType | None) -> str:
     chosen = frame
     walk = frame
     while walk is not None:
-        name = walk.f_code.co_filename
-        if "rosey_core" not in name and not name.startswith((sys.base_prefix, "<")):
+        if not _is_own(walk.f_code.co_filename):
             chosen = walk
             break
         walk = walk.f_back

@@ -22,6 +22,7 @@ from rosey_core.events import (
     ConnectionLogin,
     ConnectionRank,
     Data,
+    Raw,
     StatsUsercount,
     UserJoined,
 )
@@ -274,6 +275,15 @@ def test_nothing_overtakes_a_judged_line(tmp_path: Path) -> None:
         return 0
 
     virtual(tmp_path, scenario)
+
+
+async def test_ever_new_types_use_no_memory(rig: Rig) -> None:
+    """A server that thinks of a new event each time fills nothing here."""
+    for number in range(3_000):
+        await rig.hear(Raw(f"new{number}", None))
+    assert len(rig.published) == 3_000
+    assert len(rig.pipeline._lanes) <= 1_000
+    assert len(rig.pipeline._subjects) <= 1_000
 
 
 def test_two_bots(tmp_path: Path) -> None:

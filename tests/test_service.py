@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 import tempfile
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rosey_core import service
 from rosey_core.service import LoopWatch, notify
 
 
@@ -43,25 +46,46 @@ def test_nobody_to_tell(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_blocked_loop_is_seen() -> None:
-    """The thread tells for how long, and which line; and its thread ends with the watch."""
-    told: list[tuple[float, str]] = []
+    """The thread tells which line while it lasts, and for how long afterwards; and it ends with the watch."""
+    told: list[str] = []
+    freed: list[tuple[float, str]] = []
     heard = threading.Event()
+    over = asyncio.Event()
 
-    def blocked(seconds: float, place: str) -> None:
-        told.append((seconds, place))
+    def blocked(place: str) -> None:
+        told.append(place)
         heard.set()
 
-    watch = LoopWatch(blocked)
+    def at_last(seconds: float, place: str) -> None:
+        freed.append((seconds, place))
+        over.set()
+
+    watch = LoopWatch(blocked, at_last)
     task = asyncio.create_task(watch.run())
     await asyncio.sleep(0.1)
     assert told == []
     heard.wait(10)  # blocks the loop until it was told
+    time.sleep(0.5)  # noqa: ASYNC251  and longer
+    async with asyncio.timeout(10):
+        await over.wait()
     task.cancel()
     await asyncio.wait((task,))
-    assert told[0][0] > 0.2
-    assert "test_service.py" in told[0][1]
-    assert "test_a_blocked_loop_is_seen" in told[0][1]
+    assert len(told) == 1
+    assert re.fullmatch(r".*test_service\.py:\d+ in test_a_blocked_loop_is_seen", told[0])
+    assert freed[0][0] > 0.7
+    assert freed[0][1] == told[0]
+    assert watch.times == 1
+    assert watch.longest == freed[0]
     for thread in threading.enumerate():
         if thread.name == "rosey-loop-watch":
             thread.join(5)
             assert not thread.is_alive()
+
+
+def test_whose_code_it_is() -> None:
+    """What is installed is not Python's own, also where Python's own directory is around it; rosey's core is ours."""
+    assert service._is_own(os.__file__)
+    assert service._is_own("<frozen runpy>")
+    assert service._is_own(service.__file__)
+    assert not service._is_own(pytest.__file__)
+    assert not service._is_own(__file__)
