@@ -206,7 +206,7 @@ def test_no_such_configuration(home: Path, verb: tuple[str, ...], path: str, tol
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", (("run",), ("status",), ("check",), ("plugins", "list")))
+@pytest.mark.parametrize("verb", (("status",), ("check",), ("plugins", "list")))
 def test_a_state_directory_that_is_too_long(home: Path, verb: tuple[str, ...]) -> None:
     """Every verb that needs the control socket says which key to change."""
     Path("other.toml").write_text(f'state_directory = "/{"x" * 100}"\n{RIGHT}')

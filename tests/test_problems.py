@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from rosey_core.settings.problems import excerpt, explain, is_secret_name
-from tests.written import SMALL, loaded
+from rosey_core.settings.problems import excerpt, is_secret_name, refusal
 
 
 @pytest.mark.parametrize(
@@ -33,91 +30,24 @@ def test_the_caret_of_an_excerpt() -> None:
     assert shown[carets.index("^")] == "y"
 
 
-# --- plugins' settings --------------------------------------------------------------------------------------
-
-PLUGIN = """
-[plugins.mod]
-settings = { caps = { raet = 5, list = [1, "x"] } }
-channels.cytube.settings = { dry = "no", caps = { odd = 1 } }
-"""
+# --- what msgspec says --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("path", "message", "known", "expected"),
+    ("text", "path", "message"),
     (
-        (
-            "plugins.mod.settings",
-            "Object contains unknown field `raet` - at `$.caps`",
-            ("rate", "list"),
-            '6:23: unknown key "raet" in [plugins.mod.settings.caps]; did you mean "rate"?',
-        ),
-        (
-            "plugins.mod.settings.caps.raet",
-            "Object contains unknown field `raet`",
-            ("rate",),
-            '6:23: unknown key "raet"',
-        ),
-        (
-            "plugins.mod.settings",
-            "Expected `int`, got `str` - at `$.caps.list[1]`",
-            (),
-            '6:44: "list", item 2, should be a whole number, not text',
-        ),
-        (
-            "plugins.mod.channels.cytube.settings",
-            "Expected `bool`, got `str` - at `$.dry`",
-            (),
-            '7:36: "dry" should be true or false, not text',
-        ),
-        (
-            "plugins.mod.channels.cytube.settings",
-            "Object contains unknown field `raet` - at `$.caps`",
-            (),
-            '6:23: unknown key "raet" in [plugins.mod.channels.cytube.settings.caps]',
-        ),
-        (
-            "plugins.mod.settings",
-            "Object missing required field `words`",
-            (),
-            '6:1: [plugins.mod.settings] needs "words"',
-        ),
-        (
-            "plugins.mod.settings",
-            "Invalid enum value 'lod' - at `$.caps.mode`",
-            ("loud",),
-            '6:14: "mode" should be "loud"',
-        ),
-        (
-            "plugins.mod.settings",
-            "Expected `int`, got `str` - at `$.caps[...]`",
-            (),
-            '6:21: "caps" should be a whole',
-        ),
-        ("plugins.mod.settings.caps[...].x", "Expected `int`, got `str`", (), '6:21: "caps" should be a whole'),
-        (
-            "plugins.mod.settings.an odd key",
-            "Object contains unknown field `an odd key`",
-            (),
-            '6:1: unknown key "an odd key" in [plugins.mod.settings]',
-        ),
-        ("plugins.mod.settings.caps.list.[1]", "Expected `int`, got `str`", (), '6:44: "list", item 2,'),
-        ("plugins.mod.settings", "caps must be loud", (), '6:12: "settings": caps must be loud'),
+        ("Object contains unknown field `raet` - at `$.caps`", ("caps", "raet"), 'unknown key "raet" in [x.caps]'),
+        ("Object missing required field `words`", (), '[x] needs "words"'),
+        ("Expected `int`, got `str` - at `$.caps[1]`", ("caps", 1), '"caps", item 2, should be a whole number, not '),
+        ("Expected `int`, got `str` - at `$.caps[...]`", ("caps",), '"caps" should be a whole number, not text'),
+        ("Expected `str`, got `int` - at `key in $.caps`", ("caps",), '"caps" should be text, not a whole number'),
+        ("Expected `int`, got `str` - at `$.an odd key`", (), '"x" should be a whole number, not text'),
+        ("Invalid value 'shout' - at `$.mode`", ("mode",), '"mode" can\'t be "shout"'),
+        ("the words of the plugin - at `$.caps`", ("caps",), '"caps": the words of the plugin'),
     ),
 )
-def test_explaining_a_plugins_settings(
-    home: Path, path: str, message: str, known: tuple[str, ...], expected: str
-) -> None:
-    """What msgspec said in another process becomes the same kind of message, with the line in the file."""
-    text = explain(loaded(SMALL + PLUGIN), path, message, known)
-    assert text.startswith(f"rosey.toml:{expected}")
-    assert "^" in text
-
-
-def test_explaining_a_setting_from_a_variable(home: Path) -> None:
-    """A setting that a variable set is told with the variable's name."""
-    one = loaded(SMALL + PLUGIN, ROSEY_PLUGINS__MOD__SETTINGS__CAPS__RAET="6")
-    text = explain(one, "plugins.mod.settings.caps", "Object contains unknown field `raet`", ["rate"])
-    assert text == (
-        '$ROSEY_PLUGINS__MOD__SETTINGS__CAPS__RAET: unknown key "raet" in [plugins.mod.settings.caps]; '
-        'did you mean "rate"?'
-    )
+def test_refusals(text: str, path: tuple[str | int, ...], message: str) -> None:
+    """What msgspec says becomes the same kind of message, with the whole path."""
+    problem = refusal(("x",), text)
+    assert problem.path == ("x", *path)
+    assert problem.message.startswith(message)

@@ -83,7 +83,7 @@ async def test_enabled_in_one_channel(tmp_path: Path) -> None:
         ("wrongarg", "Argument(s) {'password'} are declared in the hookimpl but can not be found in the hookspec"),
         ("nomanifest", "zoo_bad:NoManifest is no class with `manifest = Manifest(...)`"),
         ("wrongname", "its entry point is named wrongname and its manifest othername; they must agree"),
-        ("wronggrant", "it asks for chat.everything, which is no grant"),
+        ("wronggrant", "it asks for chat.raed, which is no grant; did you mean chat.read?"),
     ),
 )
 async def test_broken(name: str, reason: str, tmp_path: Path, zoo: Path) -> None:
@@ -163,16 +163,21 @@ async def test_a_spoilt_cache_is_asked_again(tmp_path: Path) -> None:
 
 
 async def test_settings_faults(tmp_path: Path) -> None:
-    """Wrong settings are found in the child, with path, message and the names that would be right."""
+    """All that is wrong with settings is found in the child, with path and the names that would be right."""
     plugin = PluginConfig(
         enabled=True,
-        settings={"automatik": True},
+        settings={"automatik": True, "automatic": 1},
         channels={"other": PluginChannel(settings={"automatic": "yes"})},
     )
     known = await one("echo", config(echo=plugin), tmp_path)
-    first, second = known.finding.faults
-    assert (first.key, first.path, first.known) == ("plugins.echo.settings", "automatik", ("automatic",))
-    assert second.key == "plugins.echo.channels.other.settings"
+    faults = {fault.path: fault.known for fault in known.finding.faults}
+    channel = ("plugins", "echo", "channels", "other", "settings")
+    assert faults == {
+        ("plugins", "echo", "settings", "automatik"): ("automatic",),
+        ("plugins", "echo", "settings", "automatic"): (),
+        (*channel, "automatik"): ("automatic",),
+        (*channel, "automatic"): (),
+    }
 
 
 def test_settings_of_a_channel() -> None:

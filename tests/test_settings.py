@@ -192,6 +192,38 @@ def test_an_unknown_key(home: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    (
+        (
+            SMALL.replace("version", "versoin"),
+            'rosey.toml:1:1: unknown key "versoin" at the top level; did you mean ',
+        ),
+        (
+            SMALL.replace("channels", "chanels"),
+            'rosey.toml:2:2: unknown key "chanels" at the top level; did you mean ',
+        ),
+        (
+            SMALL.replace("room", "rom"),
+            'rosey.toml:3:1: unknown key "rom" in [channels.cytube]; did you mean "room"?',
+        ),
+    ),
+)
+def test_a_misspelt_key_that_is_needed(home: Path, text: str, told: str) -> None:
+    """It is told once, as misspelt, and not as missing too."""
+    first, *rest = refused(text).splitlines()
+    assert first.startswith(told)
+    assert not [line for line in rest if not line.startswith("  ")]
+
+
+def test_an_unknown_key_near_to_none(home: Path) -> None:
+    """Where no key is near, those that there are get told."""
+    told = refused(SMALL + "zzz = 1\n[log]\nqqq = 1\n[www]\n")
+    assert '"zzz" in [channels.cytube]; the keys there are room, server, username, password, ' in told
+    assert '"qqq" in [log]; the keys there are level, format\n' in told
+    assert '"www" at the top level; the keys there are version, channels, nats, plugins, log, state_dir' in told
+
+
 def test_a_syntax_error(home: Path) -> None:
     """TOML's own errors have a line and a caret too."""
     assert refused("version = 1\n[channels.cytube\nroom = 1\n") == (
@@ -210,7 +242,6 @@ def test_everything_is_told_at_once_in_order(home: Path) -> None:
         ROSEY_CHANELS__X="1",
     )
     assert [line.split(": ")[0] for line in message.splitlines() if not line.startswith("  ")] == [
-        "rosey.toml",
         "rosey.toml:1:1",
         "rosey.toml:2:11",
         "rosey.toml:3:8",

@@ -12,6 +12,7 @@ import msgspec
 
 from rosey_core.envelope import NormalizedEvent
 from rosey_core.manifest import CommandSpec
+from rosey_core.settings.layers import quoted
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 
@@ -60,16 +61,17 @@ def words(rest: str) -> tuple[str, ...]:
 
 
 class Clash(msgspec.Struct, frozen=True):
-    """One name, two plugins."""
+    """One name, two plugins. `command` is the second one's own name for it, which it may have as an alias."""
 
     name: str
     first: str
     second: str
+    command: str
 
     def __str__(self) -> str:
         return (
             f"both {self.first} and {self.second} have the command {self.name}; rename one of them: "
-            f'[plugins.{self.second}] commands = {{ {self.name} = "another" }}'
+            f'[plugins.{self.second}] commands = {{ {quoted(self.command)} = "another" }}'
         )
 
 
@@ -96,7 +98,7 @@ def table(
             if before is None:
                 rows[name] = row
             elif before != plugin:
-                clashes.append(Clash(name, before, plugin))
+                clashes.append(Clash(name, before, plugin, spec.name))
     return rows, clashes
 
 

@@ -17,27 +17,21 @@ from typing import Any
 import msgspec
 
 from rosey_core.errors import ManifestError
-from rosey_core.grants import is_grant
+from rosey_core.grants import ALL_GRANTS, is_grant
 from rosey_core.host.hookspecs import examine
 from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings, marked
+from rosey_core.settings.mismatch import mismatches
+from rosey_core.settings.problems import Problem, nearest, refusal
+from rosey_core.settings.toml_positions import Path
 from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
 
 
 class Inquiry(msgspec.Struct, frozen=True):
-    """What to look at: an entry point, and the settings to check, each under the dotted key it stands at."""
+    """What to look at: an entry point, and the settings to check, each with where they stand."""
 
     name: str
     value: str
-    settings: dict[str, dict[str, Any]] = {}
-
-
-class SettingsFault(msgspec.Struct, frozen=True):
-    """Settings that the plugin can't use. `path` is dotted below `key`; `known` are the names that stand there."""
-
-    key: str
-    path: str
-    message: str
-    known: tuple[str, ...] = ()
+    settings: tuple[tuple[Path, dict[str, Any]], ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -45,7 +39,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     description: Description | None = None
     reason: str = ""
-    faults: tuple[SettingsFault, ...] = ()
+    faults: tuple[Problem, ...] = ()
 
 
 def load(name: str, value: str) -> type[Any]:
@@ -78,7 +72,8 @@ def describe(name: str, cls: type[Any]) -> Description:
         raise ManifestError(f"it was written for plugin interface {manifest.api}; this rosey speaks {API}")
     for ask in manifest.asks:
         if not is_grant(ask):
-            raise ManifestError(f"it asks for {ask}, which is no grant")
+            near = nearest(ask, ALL_GRANTS)
+            raise ManifestError(f"it asks for {ask}, which is no grant{f'; did you mean {near}?' if near else ''}")
     commands, queries = tuple(marked(cls, COMMAND).values()), tuple(marked(cls, QUERY).values())
     _check_names(commands, queries)
     return Description(
@@ -109,38 +104,16 @@ def _check_names(commands: tuple[CommandSpec, ...], queries: tuple[str, ...]) ->
             raise ManifestError(f"{name!r} is no name for a query: a-z, 0-9 and _")
 
 
-_AT = re.compile(r" - at `(?:key in )?\$?\.?(.*?)`$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
-
-
-def check_settings(key: str, value: dict[str, Any], kind: type[Settings]) -> SettingsFault | None:
-    """What is wrong with settings, or `None`."""
+def check_settings(path: Path, value: dict[str, Any], kind: type[Settings]) -> list[Problem]:
+    """Everything that is wrong with settings that stand at `path`."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        text = str(error)
-        at = _AT.search(text)
-        path = at[1] if at else ""
-        unknown = _UNKNOWN.search(text)
-        if unknown:
-            path = f"{path}.{unknown[1]}".lstrip(".")
-        return SettingsFault(key, path, _AT.sub("", text), _names_at(kind, path) if unknown else ())
-    except Exception as error:  # a plugin's own __post_init__
-        return SettingsFault(key, "", f"{type(error).__name__}: {error}")
-    return None
-
-
-def _names_at(kind: Any, path: str) -> tuple[str, ...]:
-    """The field names of the Struct that holds the last part of `path`."""
-    for part in path.split(".")[:-1]:
-        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        inner = fields.get(part.partition("[")[0])
-        structs = [c for c in (inner, *getattr(inner, "__args__", ())) if isinstance(c, type)]
-        structs = [c for c in structs if issubclass(c, msgspec.Struct)]
-        if not structs:
-            return ()
-        kind = structs[0]
-    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
+        # What spans several fields, as a plugin's own __post_init__ does, is in msgspec's words alone.
+        return list(mismatches(value, kind, path)) or [refusal(path, str(error), value)]
+    except Exception as error:
+        return [Problem(path, f"{type(error).__name__}: {error}", on_key=True)]
+    return []
 
 
 def look(inquiry: Inquiry) -> Finding:
@@ -155,8 +128,8 @@ def look(inquiry: Inquiry) -> Finding:
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 2 else ""
         return Finding(reason=f"it can't be imported: {type(error).__name__}: {error}{where}")
     kind = cls.manifest.settings
-    faults = [check_settings(key, value, kind) for key, value in inquiry.settings.items()]
-    return Finding(description=description, faults=tuple(fault for fault in faults if fault))
+    faults = [fault for path, value in inquiry.settings for fault in check_settings(path, value, kind)]
+    return Finding(description=description, faults=tuple(faults))
 
 
 def main() -> None:

@@ -25,10 +25,11 @@ from rosey_core.config import Config, PluginConfig
 from rosey_core.host.describe import Finding, Inquiry
 from rosey_core.manifest import Description
 from rosey_core.settings.layers import merge
+from rosey_core.settings.toml_positions import Path as Keys
 from rosey_core.subjects import ENTRY_POINTS
 
 SECONDS = 30.0
-FORMAT = 1
+FORMAT = 2
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -83,12 +84,12 @@ def is_enabled(config: Config, name: str) -> bool:
 def _inquiry(config: Config, point: EntryPoint) -> Inquiry:
     plugin = config.plugins.get(point.name, PluginConfig())
     # The general settings are checked first, so that a fault in them is told where it stands.
-    checks: dict[str, dict[str, Any]] = {f"plugins.{point.name}.settings": dict(plugin.settings)}
+    path: Keys = ("plugins", point.name)
+    checks: list[tuple[Keys, dict[str, Any]]] = [((*path, "settings"), dict(plugin.settings))]
     for channel, own in plugin.channels.items():
         if own.settings:
-            key = f"plugins.{point.name}.channels.{channel}.settings"
-            checks[key] = settings_of(plugin, channel)
-    return Inquiry(point.name, point.value, checks)
+            checks.append(((*path, "channels", channel, "settings"), settings_of(plugin, channel)))
+    return Inquiry(point.name, point.value, tuple(checks))
 
 
 def _key(point: EntryPoint, inquiry: Inquiry) -> str:

@@ -156,7 +156,7 @@ def _in_toml(problem: Problem) -> Problem:
     if path[:1] in [(key,) for key in BESIDE_PLUGINS]:
         return problem._replace(path=("plugins", *path))
     if len(path) == 1 and problem.known:
-        return problem._replace(known=tuple(key for key in problem.known if key not in BESIDE_PLUGINS))
+        return unknown_key(path, (key for key in problem.known if key not in BESIDE_PLUGINS))
     if path[:1] == ("plugins",) and len(path) == 2 and not problem.on_key:
         return problem._replace(word=str(path[1]), known=BESIDE_PLUGINS)
     if path[:1] == ("plugins",) and len(path) == 3 and problem.on_key:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import types
 from collections.abc import Iterator
@@ -12,20 +13,23 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from rosey_core.settings.layers import parse_dotted
-from rosey_core.settings.problems import Problem, missing_key, name, unknown_key, wrong_value
+from rosey_core.settings.problems import Problem, missing_key, name, nearest, refusal, unknown_key
 from rosey_core.settings.toml_positions import Path
 
-_AT = " - at `$"
+_LISTS = (list, tuple, set, frozenset)
 
 
 def mismatches(value: Any, kind: Any, path: Path = ()) -> Iterator[Problem]:
     """What is wrong with `value` as a `kind` (a Struct type, or the type of a field); nothing if it converts."""
     kinds = _alternatives(kind)
-    struct = next((k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
+    structs = [k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)]
     table = next((k for k in kinds if get_origin(k) is dict), None)
-    if isinstance(value, dict) and struct:
-        yield from _in_struct(value, struct, path)
+    items = next((get_args(k)[0] for k in kinds if get_origin(k) in _LISTS and set(get_args(k)[1:]) <= {...}), None)
+    if isinstance(value, dict) and len(structs) == 1 and structs[0].__struct_config__.tag is None:
+        yield from _in_struct(value, structs[0], path)
+    elif isinstance(value, list) and items is not None:
+        for index, item in enumerate(value):
+            yield from mismatches(item, items, (*path, index))
     elif isinstance(value, dict) and table:
         for key, item in value.items():
             yield from mismatches(item, get_args(table)[1], (*path, key))
@@ -42,8 +46,9 @@ def _in_struct(value: dict[str, Any], struct: type[msgspec.Struct], path: Path) 
             yield from mismatches(item, fields[key].type, (*path, key))
         elif struct.__struct_config__.forbid_unknown_fields:
             yield unknown_key((*path, key), fields)
+    misspelt = {nearest(key, fields) for key in value.keys() - fields.keys()}
     for key, field in fields.items():
-        if field.required and key not in value:
+        if field.required and key not in value and key not in misspelt:
             yield missing_key(path, key)
 
 
@@ -51,14 +56,13 @@ def _in_value(value: Any, kind: Any, path: Path) -> Iterator[Problem]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        message, _, at = str(error).partition(_AT)
-        if at and "[...]" not in at:
-            below = parse_dotted("$" + at.removesuffix("`"))
-            path = (*path, *below)
-            for step in below:
-                value = value[step]
-        choices = [c for k in _alternatives(kind) if get_origin(k) is Literal for c in get_args(k)]
-        yield wrong_value(path, message, value, choices)
+        yield refusal(path, str(error), value, [c for k in _alternatives(kind) for c in _choices(k)])
+
+
+def _choices(kind: Any) -> list[Any]:
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [member.value for member in kind]
+    return list(get_args(kind)) if get_origin(kind) is Literal else []
 
 
 def _alternatives(kind: Any) -> list[Any]:

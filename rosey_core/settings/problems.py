@@ -6,13 +6,14 @@ hold a secret is never shown.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
-from rosey_core.settings.layers import SOURCES, Layer, dotted, parse_dotted
+from rosey_core.settings.layers import SOURCES, Layer, dotted, get, parse_dotted
 from rosey_core.settings.toml_positions import Lines, Mark, Path, Place, normalise
 
 if TYPE_CHECKING:
@@ -67,10 +68,11 @@ class Problem(NamedTuple):
 _TOP = {"version": ": write version = 1 at its top", "channels": ": write [channels.cytube] with a room below it"}
 
 
-def unknown_key(path: Path, known: Iterable[str], hint: str = "") -> Problem:
-    """A key that means nothing where it stands. `hint` is told if no known key is near."""
+def unknown_key(path: Path, known: Iterable[str] = (), hint: str = "") -> Problem:
+    """A key that means nothing where it stands. `hint` is told if no known key is near, else which there are."""
     key, known = str(path[-1]), tuple(known)
     message = f'unknown key "{_printable(key)}" {place_name(path[:-1])}'
+    hint = hint or (f"the keys there are {', '.join(known)}" if known else "")
     if hint and not nearest(key, known):
         message += f"; {hint}"
     return Problem(path, message, key, known, on_key=True)
@@ -86,48 +88,48 @@ def missing_key(table: Path, key: str) -> Problem:
 def wrong_value(path: Path, message: str, value: object = None, choices: Sequence[object] = ()) -> Problem:
     """A value that does not fit, from the words of `msgspec`'s validation, without the path in them."""
     texts = tuple(choice for choice in choices if isinstance(choice, str))
+    of = " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in choices)
     text = f": {message}"
     word = value if isinstance(value, str) else ""
     if match := _EXPECTED.fullmatch(message):
         kinds, limit, got = match.groups()
         instead = "a number with a fraction" if got == "float" else _kind(got or "")
-        text = f" should be {_kind(kinds)}{_limit(limit or '')}{f', not {instead}' if got else ''}"
+        wanted = of if texts and kinds == "str" else _kind(kinds)
+        text = f" should be {wanted}{_limit(limit or '')}{f', not {instead}' if got else ''}"
     elif match := _ENUM.fullmatch(message):
         word = word or match[1].strip("'")
         shown = match[1].replace("'", '"')
-        of = " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in choices)
         text = f" should be {of}, not {shown}" if of else f" can't be {shown}"
         if any(is_secret_name(key) for key in path):
             text = " has a value that is not allowed"
     return Problem(path, f"{name(path)}{text}", word if texts else "", texts)
 
 
-def explain(loaded: Loaded, dotted_path: str, message: str, known: Iterable[str] = ()) -> str:
-    """The same kind of message for a plugin's settings, from what `msgspec` said about them elsewhere.
+def refusal(path: Path, text: str, value: object = None, choices: Sequence[object] = ()) -> Problem:
+    """What `msgspec` refused, from its whole text.
 
     Args:
-        loaded: the configuration that they stand in.
-        dotted_path: the settings' own path, such as `plugins.echo.settings` or
-            `plugins.echo.channels.lobby.settings`, or a key in them.
-        message: `msgspec`'s text; with its `` - at `$.caps` `` the path in it counts from `dotted_path`.
-        known: the names that could stand there: the fields of the Struct, or the choices of a value.
+        path: where `value` stands.
+        text: its error; with its `` - at `$.caps` `` the path in it counts from `path`.
+        value: what was converted.
+        choices: the values that could stand there.
     """
-    path = _lenient(dotted_path)
-    if match := _AT.search(message):
-        message = message[: match.start()]
-        path += _lenient("$" + match[1])
-    if match := _UNKNOWN.fullmatch(message):
-        path = path if path[-1:] == (match[1],) else (*path, match[1])
-        problem = unknown_key(path, known)
-    elif match := _MISSING.fullmatch(message):
-        problem = missing_key(path, match[1])
-    else:
-        problem = wrong_value(path, message, choices=tuple(known))
+    if match := _AT.search(text):
+        text = text[: match.start()]
+        with contextlib.suppress(ValueError):  # a field may be renamed to what is no bare key
+            below = parse_dotted("$" + match[1].partition("[...]")[0])
+            path, value = (*path, *below), get(value, below, None)
+    if match := _UNKNOWN.fullmatch(text):
+        return unknown_key((*path, match[1]))
+    if match := _MISSING.fullmatch(text):
+        return missing_key(path, match[1])
+    return wrong_value(path, text, value, choices)
+
+
+def is_inherited(problem: Problem, layers: Sequence[Layer]) -> bool:
+    """Whether a channel has what is wrong from the plugin's own table, of which the same is told."""
     everywhere = (*problem.path[:2], *problem.path[4:])
-    inherited = problem.path[2:3] == ("channels",) and not _held(problem.path, loaded.layers)
-    if inherited and _held(everywhere, loaded.layers):  # the channel has it from the plugin's own table
-        problem = problem._replace(path=everywhere)
-    return render(problem, loaded.layers)
+    return problem.path[2:3] == ("channels",) and not _held(problem.path, layers) and _held(everywhere, layers)
 
 
 def report(problems: Iterable[Problem], layers: Sequence[Layer]) -> str:
@@ -233,15 +235,6 @@ def _kind(names: str) -> str:
 def _limit(text: str) -> str:
     sign, _, number = text.strip().partition(" ")
     return f" {_LIMITS[sign]} {number.removesuffix('.0')}" if sign in _LIMITS else text
-
-
-def _lenient(text: str) -> Path:
-    """A path from elsewhere: up to what `msgspec` does not name, and with keys that nobody quoted."""
-    text = text.partition("[...]")[0]
-    try:
-        return parse_dotted(text)
-    except ValueError:
-        return tuple(text.removeprefix("$.").split("."))
 
 
 def _held(path: Path, layers: Sequence[Layer]) -> bool:

@@ -49,4 +49,4 @@ class WrongName:
 class WrongGrant:
     """Asks for what does not exist."""
 
-    manifest = Manifest(name="wronggrant", summary="Asks too much.", asks=("chat.everything",))
+    manifest = Manifest(name="wronggrant", summary="Asks too much.", asks=("chat.raed",))
