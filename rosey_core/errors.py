@@ -6,7 +6,6 @@
     │   ├── SocketIOError        the wire: bytes that are no Engine.IO or Socket.IO, silence, refusal
     │   ├── LoginError           CyTube refused the name or the password
     │   ├── ChannelError         the room can't be entered
-    │   │   └── ChannelPermissionError   the bot's rank is too low for an action
     │   └── Kicked               CyTube or a moderator threw the bot out
     ├── BusError                 NATS can't be reached or refused us
     │   └── BrokerError          nats-server can't be found or started
@@ -45,10 +44,6 @@ class LoginError(CytubeError):
 
 class ChannelError(CytubeError):
     """The room can't be entered: it does not exist, or wants another password."""
-
-
-class ChannelPermissionError(ChannelError):
-    """The bot's rank is too low for an action, so it was not sent."""
 
 
 class Kicked(CytubeError):  # noqa: N818  the older system's name, which plugin authors know

@@ -154,6 +154,11 @@ class Pipeline:
             return Receipt.of(action.name, Outcome("dropped", reason))
         return self.sender.submit(action, priority=_priority(action, reply=reply), owner=plugin)
 
+    def silenced(self) -> dict[str, int]:
+        """Whom the bot does not answer because each answered the other, and for how many seconds more."""
+        now = asyncio.get_running_loop().time()
+        return {user: round(seconds) for user, seconds in self._guard.silent(now).items()}
+
     # --- the steps ---
 
     async def _judged(self, event: NormalizedEvent) -> NormalizedEvent:

@@ -59,7 +59,9 @@ class Site:
         self._desk: Desk | None = None
         self._sequence = Sequence(state / "seq" / name)
         channel = Channel()
-        self.session = Session(name, config, secrets, hear=self._hear, gate=gate, log=log)
+        self.session = Session(
+            name, config, secrets, hear=lambda drafts: self.pipeline.hear(drafts), gate=gate, log=log
+        )
         self.sender = Sender(self.session.emit, channel)
         self.pipeline = Pipeline(
             name,
@@ -71,11 +73,6 @@ class Site:
             clock=clock,
             log=log,
         )
-        # The session is made first and calls back into the pipeline, so it is given this object's method.
-        self._hear_drafts = self.pipeline.hear
-
-    async def _hear(self, drafts: list[Any]) -> None:
-        await self._hear_drafts(drafts)
 
     def furnish(self, house: House, *, rows: Mapping[str, Command], on_silence: str) -> None:
         """Connect the plugins, and the desk with its table of commands."""
@@ -128,5 +125,6 @@ class Site:
             "failures": self.pipeline.failures,
             "undecodable": self.session.translator.undecodable,
             "fault": self._sequence.fault,
+            "silenced": self.pipeline.silenced(),
             "actions": self.sender.counts(),
         }

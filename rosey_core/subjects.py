@@ -29,11 +29,6 @@ def platform_event(channel: str, event_type: str) -> str:
     return f"{PLATFORM}.{channel}.{event_type}"
 
 
-def platform_all(channel: str = "*") -> str:
-    """A pattern for every event of one channel, or of all."""
-    return f"{PLATFORM}.{channel}.>"
-
-
 def plugin_event(plugin: str, name: str) -> str:
     """Where a plugin publishes an event of its own."""
     return f"{EVENTS}.{plugin}.{name}"

@@ -167,7 +167,9 @@ async def test_port_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         broker.spawn()
         with pytest.raises(BrokerError) as caught:
             await broker.ready()
-    assert f"127.0.0.1:{port}: bind: address already in use" in str(caught.value)
+    assert f'127.0.0.1:{port}: bind: address already in use"; stop what has that port, or set another' in str(
+        caught.value
+    )
     assert "nats-server.log" in str(caught.value)
     monkeypatch.setattr(module, "PATIENCE", 10)
     try:

@@ -18,7 +18,9 @@ def test_three_answers_then_silence() -> None:
     """Three quick answers to one user, then none for 60 s, then again."""
     guard = LoopGuard()
     assert [exchange(guard, "OtherBot", t) for t in (0, 1, 2, 3, 4, 30)] == [True, True, True, False, False, False]
+    assert guard.silent(30) == {"otherbot": 33.5}
     assert exchange(guard, "otherbot", 64)
+    assert guard.silent(64) == {}
 
 
 def test_somebody_between() -> None:

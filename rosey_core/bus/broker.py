@@ -211,7 +211,9 @@ class Broker:
         with contextlib.suppress(OSError), self._log_file.open("rb") as file:
             file.seek(self._quiet_until)
             if lines := file.read(4096).decode("utf-8", "replace").split("\n")[:-1]:
-                return lines[-1].rpartition("[FTL] ")[2]
+                said = lines[-1].rpartition("[FTL] ")[2]
+                taken = self._fixed and "address already in use" in said
+                return f"{said}; stop what has that port, or set another [nats] listen" if taken else said
         return f"exit code {code}"
 
     def _tidy(self) -> None:

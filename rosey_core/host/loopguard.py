@@ -31,6 +31,10 @@ class LoopGuard:
             self._answers.clear()
         self._speaker, self._spoke, self._answered = user, now, False
 
+    def silent(self, now: float) -> dict[str, float]:
+        """Whom we do not answer, and for how many seconds more."""
+        return {user: end - now for user, end in self._silent.items() if end > now}
+
     def may_answer(self, now: float) -> str:
         """Empty if a line may be said now; else the name of the user whom we do not answer.
 
