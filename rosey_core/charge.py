@@ -1,7 +1,7 @@
 """Whose time it is: a plugin's call is charged while it runs, and free while it waits for us.
 
-A wait is for us when it stands in `waiting()`: for a receipt, or for another plugin. It frees the call in whose
-context it happens, also from tasks that the call made, and none after that one.
+A wait is for us when it stands in `waiting()`: for a receipt, or for another plugin. It frees the call whose code
+waits, also in tasks that the call made, and none after that one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 from asyncio import Task, get_running_loop
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 CALL: ContextVar[tuple[Call, int] | None] = ContextVar("rosey_call", default=None)
-"""The call that the running code belongs to, and which of its uses; a lane uses one object for all its calls."""
+"""The call that the running code belongs to, and its number: a lane uses one object for all its calls.
+
+In the task of the call itself the number is 0, for the one that runs now: to set it for each costs as much as the
+rest of the call.
+"""
 
 
 class Call:
@@ -23,25 +27,24 @@ class Call:
         limit: seconds it may use.
         since: when the running call began to be charged, moved on by what is not its fault; 0 when nothing is.
         task: where it runs; cancelled when it is over its limit.
+        number: grows with each call.
     """
 
-    __slots__ = ("_cuts", "_number", "_used", "_waits", "limit", "since", "task")
+    __slots__ = ("_cuts", "_used", "_waits", "limit", "number", "since", "task")
 
     def __init__(self, limit: float, task: Task[Any]) -> None:
         self.limit = limit
         self.task = task
         self.since = 0.0
-        self._number = 0
+        self.number = 0
         self._waits = 0
         self._used = 0.0
         self._cuts = 0
 
     def begin(self, now: float) -> None:
         """A call begins here and now."""
-        self._number += 1
-        self._waits = 0
+        self.number += 1
         self.since = now
-        CALL.set((self, self._number))
 
     def cut(self, now: float) -> None:
         """It is over its limit: cancel it, and again after another limit if it swallows that."""
@@ -51,26 +54,35 @@ class Call:
 
     def end(self) -> bool:
         """It is over. Takes back every cut, however the call ended, and tells whether there was one."""
-        self._number += 1
         self.since = 0.0
-        cuts, self._cuts = self._cuts, 0
-        for _ in range(cuts):
+        self._waits = 0
+        if not self._cuts:
+            return False
+        for _ in range(self._cuts):
             self.task.uncancel()
-        return cuts > 0
+        self._cuts = 0
+        return True
 
     def pause(self, number: int, now: float) -> None:
         """One more wait for us, in the call of this number."""
-        if number == self._number:
+        if number == self.number and (self.since or self._waits):
             if not self._waits:
                 self._used, self.since = now - self.since, 0.0
             self._waits += 1
 
     def resume(self, number: int, now: float) -> None:
-        """One wait less; after the last, the call is charged again."""
-        if number == self._number:
+        """One wait less; after the last, the call is charged again. After the end of the call it means nothing."""
+        if number == self.number and self._waits:
             self._waits -= 1
             if not self._waits:
                 self.since = now - self._used
+
+
+def bind(context: Context) -> None:
+    """Let a task that is made now in `context` wait in the name of the call that makes it, and of none after it."""
+    running = CALL.get()
+    if running is not None and not running[1]:
+        context.run(CALL.set, (running[0], running[0].number))
 
 
 @contextmanager
@@ -80,7 +92,7 @@ def waiting() -> Iterator[None]:
     if running is None:
         yield
         return
-    call, number = running
+    call, number = running[0], running[1] or running[0].number
     time = get_running_loop().time
     call.pause(number, time())
     try:

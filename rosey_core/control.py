@@ -61,10 +61,17 @@ class Control:
         """Listen.
 
         Raises:
-            RoseyError: when another daemon has this state directory.
+            RoseyError: when another daemon has this state directory, or its files there are somebody else's.
         """
-        self._lock = self._locked()
-        self._path.unlink(missing_ok=True)
+        try:
+            self._lock = self._locked()
+            self._path.unlink(missing_ok=True)
+            listener = self._listener()
+        except OSError as error:
+            raise RoseyError(f"{error.filename or self._path} can't be used: {error.strerror}") from error
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+
+    def _listener(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
         # The mode is set before anybody can connect.
         before = os.umask(0o177)
@@ -72,7 +79,7 @@ class Control:
             listener.bind(str(self._path))
         finally:
             os.umask(before)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+        return listener
 
     def _locked(self) -> IO[str]:
         """The lock file, locked for this process as long as it is open. It holds the process's number.
@@ -82,7 +89,7 @@ class Control:
         file = self._path.with_name(LOCK).open("a+", encoding="ascii")
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             file.seek(0)
             process = file.read(20).strip() or "unknown"
             file.close()

@@ -266,8 +266,10 @@ class Daemon:
 
     async def _shut_down(self) -> None:
         """End what runs, in the order in which things flow, within five seconds."""
-        notify("STOPPING=1")
-        self._log.info("stopping")
+        asked = self._stop.is_set()  # else it could not start, and its error says all
+        if asked:
+            notify("STOPPING=1")
+            self._log.info("stopping")
         began = time.monotonic()
         await self._control.stop()
         for site in self._sites.values():
@@ -283,7 +285,8 @@ class Daemon:
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=1.0)
         await self._bus.close(max(0.1, STOP_SECONDS - 0.5 - (time.monotonic() - began)))
-        self._log.info("stopped", seconds=round(time.monotonic() - began, 2))
+        if asked:
+            self._log.info("stopped", seconds=round(time.monotonic() - began, 2))
 
     # --- being asked ---
 

@@ -6,8 +6,9 @@ import asyncio
 from asyncio import sleep
 from collections.abc import Awaitable, Callable
 
-from rosey_core.charge import Call, waiting
+from rosey_core.charge import CALL, Call, waiting
 from rosey_core.host.budget import Budgets
+from rosey_core.host.ownership import Owner, task_factory
 from rosey_core.testing.clock import run_virtual
 
 Work = Callable[[], Awaitable[object]]
@@ -21,6 +22,7 @@ def measured(*calls: Work, limit: float = 5) -> list[tuple[bool, int]]:
         task = asyncio.current_task()
         assert task is not None
         call = Call(limit, task)
+        CALL.set((call, 0))
         budgets.watch(call)
         told: list[tuple[bool, int]] = []
         for work in calls:
@@ -37,10 +39,11 @@ def measured(*calls: Work, limit: float = 5) -> list[tuple[bool, int]]:
         return told
 
     async def scenario() -> list[tuple[bool, int]]:
+        asyncio.get_running_loop().set_task_factory(task_factory)
         budgets = Budgets()
         ticker = asyncio.create_task(budgets.run())
         await sleep(1)  # loop time 0 would look like "nothing runs"
-        told = await asyncio.create_task(lane(budgets))
+        told: list[tuple[bool, int]] = await Owner("p", print).spawn(lane(budgets))
         ticker.cancel()
         await asyncio.wait((ticker,))
         return told
@@ -113,10 +116,12 @@ def test_a_finished_call_is_not_charged() -> None:
     async def scenario() -> float:
         task = asyncio.current_task()
         assert task is not None
+        asyncio.get_running_loop().set_task_factory(task_factory)
         call = Call(5, task)
+        CALL.set((call, 0))
         await sleep(1)
         call.begin(1.0)
-        late = asyncio.create_task(wait_for_us(10))
+        late = Owner("p", print).spawn(wait_for_us(10))
         await sleep(1)
         assert call.since == 0.0
         call.end()

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from rosey_core import log
-from rosey_core.control import LOCK, Control, ask, socket_path
+from rosey_core.control import LOCK, SOCKET, Control, ask, socket_path
 from rosey_core.errors import ConfigError, RoseyError, Unavailable
 
 
@@ -119,6 +119,16 @@ async def test_only_one(state: Path) -> None:
     await control.start()
     assert await ask(socket_path(state), "hello", name="you") == "hello you"
     await control.stop()
+    control.release()
+
+
+@pytest.mark.parametrize("name", (LOCK, SOCKET))
+async def test_something_else_in_its_place(state: Path, name: str) -> None:
+    """What is there and can't be used is named."""
+    (state / name).mkdir()
+    control = Control(state, {}, structlog.get_logger())
+    with pytest.raises(RoseyError, match=rf"{name} can't be used: Is a directory"):
+        await control.start()
     control.release()
 
 

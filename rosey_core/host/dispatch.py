@@ -122,6 +122,7 @@ class Inside:
                 call = Call(HOOK_SECONDS, current())
                 self._budgets.watch(call)
                 OWNER.set(self.owner)
+                CALL.set((call, 0))
             if many is not None:
                 chosen = [event for event in events if heard(many[1], event.metadata)]
                 if chosen:
@@ -144,19 +145,20 @@ class Inside:
             if result is not None and hasattr(result, "__await__"):
                 await result
         except BaseException as error:
-            self._ended(call, what, error)
+            self._ended(call, what, error, late=call.end())
         else:
-            self._ended(call, what)
+            late = call.end()
+            if late or self._strikes or self.over or call.task.cancelling():
+                self._ended(call, what, None, late=late)
 
-    def _ended(self, call: Call, what: str, error: BaseException | None = None) -> None:
+    def _ended(self, call: Call, what: str, error: BaseException | None, *, late: bool) -> None:
         """Reckon with a call of a lane. Raises `CancelledError` when the lane is to end, whatever came of it."""
-        late = call.end()
         if not call.task.cancelling():
             if late:
                 self._late(what)
             elif error is not None:
                 self._failed(error, what)
-            elif self._strikes:
+            else:
                 self._strikes.pop(what, None)
         if self.over or call.task.cancelling():
             raise asyncio.CancelledError
@@ -193,6 +195,7 @@ class Inside:
         """What it returned and what it raised."""
         outer = CALL.get()
         self._budgets.watch(call)
+        CALL.set((call, 0))
         call.begin(self._now())
         try:
             with owned_by(self.owner):

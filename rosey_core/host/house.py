@@ -117,13 +117,12 @@ class House:
                 continue
             try:
                 cls = load(plugin.name, plugin.value)
-            except BaseException as error:  # an import may raise anything
-                self.failures[plugin.name] = f"it can't be imported: {told(error)}"
+                for channel, port in ports.items():
+                    if enabled_in(self._config.plugins[plugin.name], channel):
+                        self.places[plugin.name, channel] = self._place(plugin, cls, port)
+            except BaseException as error:  # an import may raise anything, and so may a plugin's own settings
+                self.failures[plugin.name] = f"it can't be loaded: {told(error)}"
                 self._log.exception("plugin.broken", plugin=plugin.name)
-                continue
-            for channel, port in ports.items():
-                if enabled_in(self._config.plugins[plugin.name], channel):
-                    self.places[plugin.name, channel] = self._place(plugin, cls, port)
 
     def _place(self, known: Known, cls: type[Any], port: Port) -> Place:
         manifest: Manifest = cls.manifest

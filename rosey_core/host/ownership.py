@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
+from rosey_core.charge import bind
 from rosey_core.errors import PluginError, told
 
 OWNER: ContextVar[Owner | None] = ContextVar("rosey_owner", default=None)
@@ -89,6 +90,8 @@ def task_factory(
         made: Any = work  # what it may be differs between the stubs of Python's versions
         return asyncio.Task(made, loop=loop, **options)
     options["name"] = options.get("name") or f"{owner.name}: {getattr(work, '__qualname__', 'task')}"
+    context = options["context"] = options.get("context") or copy_context()
+    bind(context)
     task = _Owned(_contained(owner, work), loop=loop, **options)
     task.owner = owner
     owner.tasks.add(task)
