@@ -100,8 +100,13 @@ def test_a_wait_frees_its_own_call_only() -> None:
     """A task that one call left behind and that waits for us frees none of the calls after it, nor wakes them."""
     left: list[asyncio.Task[None]] = []
 
+    async def wait_later() -> None:
+        await sleep(1)
+        await wait_for_us(300)
+
     async def leaves() -> None:
         left.extend(asyncio.create_task(wait_for_us(seconds)) for seconds in (1, 3, 300))
+        left.append(asyncio.create_task(wait_later()))
         await sleep(0)
 
     async def idle_then_hang() -> None:
