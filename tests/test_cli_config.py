@@ -87,9 +87,13 @@ def test_every_verb_of_the_table_exists(home: Path) -> None:
 
 
 def test_version_and_unknown_verbs() -> None:
-    """The version is told; an unknown verb is a usage error."""
+    """The version is told; an unknown verb is a usage error with the nearest one, or all."""
     assert rosey("--version").output == f"rosey, version {__version__}\n"
-    assert rosey("nonsense").exit_code == 2
+    result = rosey("stauts", "--json")
+    assert result.exit_code == 2
+    assert result.stderr.endswith('Error: there is no verb "stauts"; did you mean "status"?\n')
+    assert 'no verb "nonsense"; there are sandbox, run, status, plugins, check, config' in rosey("nonsense").stderr
+    assert "No such option" in rosey("--nonsense").stderr
 
 
 @click.command()

@@ -216,6 +216,16 @@ def test_a_misspelt_key_that_is_needed(home: Path, text: str, told: str) -> None
     assert not [line for line in rest if not line.startswith("  ")]
 
 
+def test_a_text_in_place_of_a_list(home: Path) -> None:
+    """It is told how the list is written, in quotes of the shell where the file is not the place."""
+    right = '["chat.read", "chat.send"]'
+    told = '"grant" should be a list, not text; write it as '
+    for text in ("chat.read,chat.send", "[chat.read, chat.send]", "chat.read chat.send"):
+        assert refused(SMALL, ROSEY_PLUGINS__ECHO__GRANT=text) == f"$ROSEY_PLUGINS__ECHO__GRANT: {told}'{right}'"
+    assert refused(SMALL, "plugins.echo.grant=chat.read").endswith(f"""{told}'["chat.read"]'""")
+    assert f'{told}["chat.read"]\n' in refused(f'{SMALL}[plugins.echo]\ngrant = "chat.read"')
+
+
 def test_an_unknown_key_near_to_none(home: Path) -> None:
     """Where no key is near, those that there are get told."""
     told = refused(SMALL + "zzz = 1\n[log]\nqqq = 1\n[www]\n")

@@ -198,8 +198,9 @@ def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Pro
                 message = f'there is no channel "{channel}"'
                 yield Problem((*path, "channels", channel), message, channel, channels, on_key=True)
         for command, new in _table(plugin, "commands").items():
-            if isinstance(new, str) and any(c.isspace() or not c.isprintable() for c in new):
-                message = f'the new name of "{command}" should be one word, or empty to switch it off'
+            word = isinstance(new, str) and new == new.lower() and not any(c.isspace() for c in new)
+            if isinstance(new, str) and not (word and new.isprintable()):
+                message = f'the new name of "{command}" should be one lower-case word, or empty to switch it off'
                 yield Problem((*path, "commands", command), message)
 
 

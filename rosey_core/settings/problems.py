@@ -7,6 +7,7 @@ hold a secret is never shown.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _EXPECTED = re.compile(r"Expected `([^`]+)`( [^`,]+)?(?:, got `([^`]+)`)?")
 _ENUM = re.compile(r"Invalid (?:enum )?value (.+)")
+_ITEM = re.compile(r"[^\s,\[\]\"']+")
 _LIMITS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 _WORDS = {
     "int": "a whole number",
@@ -55,6 +57,7 @@ class Problem(NamedTuple):
         known: what could have been meant.
         on_key: the caret goes under the key, not under the value.
         hidden: the line must not be shown.
+        example: what could be written instead, as TOML.
     """
 
     path: Path
@@ -63,6 +66,7 @@ class Problem(NamedTuple):
     known: tuple[str, ...] = ()
     on_key: bool = False
     hidden: bool = False
+    example: str = ""
 
 
 _TOP = {"version": ": write version = 1 at its top", "channels": ": write [channels.cytube] with a room below it"}
@@ -102,7 +106,10 @@ def wrong_value(path: Path, message: str, value: object = None, choices: Sequenc
         text = f" should be {of}, not {shown}" if of else f" can't be {shown}"
         if any(is_secret_name(key) for key in path):
             text = " has a value that is not allowed"
-    return Problem(path, f"{name(path)}{text}", word if texts else "", texts)
+    example = ""
+    if isinstance(value, str) and text == " should be a list, not text" and not any(map(is_secret_name, path)):
+        example = f"[{', '.join(json.dumps(item, ensure_ascii=False) for item in _ITEM.findall(value))}]"
+    return Problem(path, f"{name(path)}{text}", word if texts else "", texts, example=example)
 
 
 def refusal(path: Path, text: str, value: object = None, choices: Sequence[object] = ()) -> Problem:
@@ -145,6 +152,9 @@ def render(problem: Problem, layers: Sequence[Layer]) -> str:
         text += f'; did you mean "{near}"?'
     layer, path = _source(problem.path, layers)
     place = layer.places.get(path)
+    if problem.example:
+        quote = "'" if place is None else ""  # a shell takes the others away
+        text += f"; write it as {quote}{problem.example}{quote}"
     if place is None:
         return f"{layer.name}: {text}"
     mark = _mark(problem, path, place)
