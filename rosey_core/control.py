@@ -18,7 +18,7 @@ from typing import IO, Any
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from rosey_core.errors import ConfigError, RoseyError, Unavailable
+from rosey_core.errors import ConfigError, NoAnswer, RoseyError, Unavailable
 from rosey_core.log import redact
 
 SOCKET = "control.sock"
@@ -159,7 +159,8 @@ async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any)
     """Ask a running daemon.
 
     Raises:
-        Unavailable: when none listens, or it does not answer.
+        NoAnswer: when one listens and does not answer in time.
+        Unavailable: when none listens, or this user may not ask it.
         RoseyError: when it refuses.
     """
     try:
@@ -170,10 +171,19 @@ async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any)
                 answer = msgspec.json.decode(await reader.readline(), type=dict[str, Any])
             finally:
                 writer.close()
-    except (OSError, TimeoutError, msgspec.MsgspecError) as error:
-        reason = "does not answer" if isinstance(error, TimeoutError) else "is not running"
+    except (TimeoutError, msgspec.MsgspecError) as error:
+        raise NoAnswer(
+            f"rosey does not answer ({path}): it is busy or stopped. Ask again; if it stays so, its log says more, "
+            f"and a restart helps."
+        ) from error
+    except PermissionError as error:
         raise Unavailable(
-            f"rosey {reason} (no answer at {path}). Start it with `rosey run`, or name its file with --config."
+            f"this user may not ask rosey ({path}: {error.strerror}). Ask as the one that runs it."
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            f"rosey is not running (nobody listens at {path}). Start it with `rosey run`, or name its file with "
+            f"--config."
         ) from error
     if not answer["ok"]:
         raise RoseyError(answer["error"]["message"])

@@ -13,6 +13,7 @@
         ├── ManifestError        what it says of itself is wrong
         ├── NotReady             it can't start yet; try again later
         └── Unavailable          it was asked, and can't answer now
+            └── NoAnswer         a daemon is there and silent
 
 Each text says what, where, and what to do next. None of them ever holds a secret.
 """
@@ -90,6 +91,10 @@ class NotReady(PluginError):  # noqa: N818  raised by plugins: `raise NotReady("
 
 class Unavailable(PluginError):  # noqa: N818  an answer, not a fault of the asker
     """A plugin was asked and can't answer now: not running, parked, or out of time."""
+
+
+class NoAnswer(Unavailable):
+    """A daemon runs, and does not answer in time."""
 
 
 def told(error: BaseException) -> str:

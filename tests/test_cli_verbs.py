@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rosey_core import cli
+from rosey_core.cli import plugins
 from rosey_core.cli.options import table
-from rosey_core.cli.status import duration, page
+from rosey_core.cli.status import ask_daemon, duration, page
+from rosey_core.errors import NoAnswer
 from rosey_core.settings import load
 
 TEXT = """\
@@ -108,6 +114,7 @@ def test_status_page() -> None:
     assert "the connection broke off; again in 3 s" in text
     assert "quiet" not in text
     assert "\x1b" not in text
+    assert "-1" not in "\n".join(page(STATUS | {"channels": {"c": STATUS["channels"]["cytube"] | {"rank": -1.0}}}))
     assert page({"ready": False, "version": "1", "pid": 2}) == ["rosey 1 is starting (process 2)"]
 
 
@@ -119,16 +126,82 @@ def test_status_without_a_daemon(home: Path) -> None:
     assert "Start it with `rosey run`" in result.output
 
 
+@contextlib.contextmanager
+def daemon(home: Path, answer: dict[str, Any] | None) -> Iterator[None]:
+    """Something that listens where a daemon would; it gives this answer to everybody, or none."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        (home / "rosey-state").mkdir()
+        listener.bind(str(home / "rosey-state" / "control.sock"))
+        listener.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while answer is not None:
+                    peer, _ = listener.accept()
+                    peer.recv(1 << 16)
+                    peer.sendall(json.dumps({"ok": True, "result": answer}).encode() + b"\n")
+                    peer.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_daemon_that_is_silent(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` gives other advice than to start it; the list of plugins says so and goes on without it."""
+    monkeypatch.setattr(plugins, "SECONDS", 0.1)
+    with daemon(home, None):
+        with pytest.raises(
+            NoAnswer, match=r"rosey does not answer \(.*control.sock\): it is busy or stopped\. Ask ag"
+        ):
+            ask_daemon(load.load(Path("rosey.toml")), "status", seconds=0.1)
+        result = rosey("plugins", "list", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: rosey does not answer")
+    assert {row["name"]: row["state"] for row in json.loads(result.stdout)}["nosuch"] == "missing"
+    assert "note" not in rosey("plugins", "list").stderr
+
+
+def test_plugins_of_a_daemon(home: Path) -> None:
+    """What a daemon says counts before what the configuration says, in the list and in what is shown of one."""
+    rows = [
+        {"name": "echo", "channel": "cytube", "state": "running", "reason": ""},
+        {"name": "echo", "channel": "other", "state": "waiting", "reason": "no disk"},
+    ]
+    text = TEXT.replace('"chat.read"]', '"chat.read", "chat.send"]')
+    text = text.replace("nosuch", 'logging]\ngrant = ["chat.read", "media.read"]\n[plugins.logging')
+    Path("rosey.toml").write_text(text.replace("[plugins.logging]\nenabled", "enabled"))
+    assert rosey("plugins", "show", "echo").stdout.startswith("echo: ready\n")
+    with daemon(home, {"ready": True, "plugins": rows}):
+        listed = {(row["name"], row["channel"]): row for row in json.loads(rosey("plugins", "list", "--json").stdout)}
+        shown = rosey("plugins", "show", "echo").stdout
+        as_json = json.loads(rosey("plugins", "show", "echo", "--json").stdout)
+    assert listed["echo", "cytube"]["state"] == "running"
+    assert listed["echo", "other"]["reason"] == "no disk"
+    assert listed["logging", ""]["reason"] == "rosey was started without it; restart rosey"
+    assert shown.startswith("echo: running in cytube\necho: waiting in other (no disk)\n")
+    assert as_json["channels"]["other"] == {"state": "waiting", "reason": "no disk"}
+
+
+def test_a_disabled_plugin_that_is_broken(home: Path, zoo: Path) -> None:
+    """The list says why it could not be enabled."""
+    rows = {row["name"]: row for row in json.loads(rosey("plugins", "list", "--json").stdout)}
+    assert rows["broken-import"]["state"] == "disabled"
+    assert "it can't be imported: ModuleNotFoundError" in rows["broken-import"]["reason"]
+
+
 def test_plugins_list(home: Path) -> None:
     """Each plugin with its state; one that lacks a grant with the line to write, a missing one with its package."""
     result = rosey("plugins", "list", "--json")
     assert result.exit_code == 0
-    rows = {row["plugin"]: row for row in json.loads(result.output)}
+    rows = {row["name"]: row for row in json.loads(result.output)}
     assert rows["echo"]["state"] == "held"
-    assert 'under [plugins.echo] write  grant = ["chat.read", "chat.send"]' in rows["echo"]["why"]
+    assert 'under [plugins.echo] write  grant = ["chat.read", "chat.send"]' in rows["echo"]["reason"]
     assert rows["logging"]["state"] == "disabled"
     assert rows["nosuch"]["state"] == "missing"
-    assert "pip install rosey-plugin-nosuch" in rows["nosuch"]["why"]
+    assert "pip install rosey-plugin-nosuch" in rows["nosuch"]["reason"]
     assert "held" in rosey("plugins", "list").output
     assert not (home / "rosey-state").exists()  # who only looks leaves nothing behind
 
@@ -162,6 +235,7 @@ def test_plugins_of_another_user(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     if os.access(closed, os.X_OK):
         pytest.skip("root may look everywhere")
     assert rosey("plugins", "list", "--set", "state_directory=closed/state").exit_code == 0
+    assert "this user may not ask rosey" in rosey("status", "--set", "state_directory=closed/state").stderr
     Path("rosey.toml").unlink()
     monkeypatch.setattr(load, "USUAL_PLACES", (Path("closed/rosey.toml"),))
     assert rosey("check").exit_code == 78

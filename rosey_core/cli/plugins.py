@@ -8,7 +8,7 @@ import click
 
 from rosey_core.cli.options import configured, load, print_json, table
 from rosey_core.cli.status import ask_daemon
-from rosey_core.errors import RoseyError, Unavailable
+from rosey_core.errors import NoAnswer, RoseyError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rosey_core.config import Loaded
     from rosey_core.host.registry import Known
     from rosey_core.manifest import Description
+
+
+SECONDS = 2.0
+"""How long a daemon is waited for: without its answer there is less to tell, and not nothing."""
 
 
 @click.group()
@@ -48,7 +52,10 @@ def list_(config_path: Path | None, overrides: tuple[str, ...], *, as_json: bool
 @click.option("as_json", "--json", is_flag=True, help="Print JSON.")
 @configured
 def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_json: bool) -> None:
-    """Show one plugin: what it does, asks for, keeps, and which settings it has."""
+    """Show one plugin: how it is, what it does, asks for, keeps, and which settings it has.
+
+    With --json, "channels" says how it is in each channel of a daemon that runs.
+    """
     loaded = load(config_path, overrides, needed=False)
     known = survey_now(loaded)
     if name not in known:
@@ -58,12 +65,18 @@ def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         raise RoseyError(f"there is no plugin {name}; {hint}")
     plugin = known[name]
+    rows = list(_rows(plugin, running(loaded)))
     if as_json:
         import msgspec
 
-        print_json(msgspec.to_builtins(plugin))
+        channels = {
+            row["channel"]: {"state": row["state"], "reason": row["reason"]} for row in rows if row["channel"]
+        }
+        print_json(msgspec.to_builtins(plugin) | {"channels": channels})
         return
-    click.echo(f"{name}: {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else ""))
+    for row in rows:
+        place = f" in {row['channel']}" if row["channel"] else ""
+        click.echo(f"{name}: {row['state']}{place}" + (f" ({row['reason']})" if row["reason"] else ""))
     if plugin.package:
         click.echo(f"from {plugin.package} {plugin.version}, {plugin.value}")
     if plugin.description is not None:
@@ -82,30 +95,42 @@ def survey_now(loaded: Loaded) -> dict[str, Known]:
     return asyncio.run(survey(loaded.config, loaded.state / "manifests" if there else None))
 
 
+def running(loaded: Loaded) -> list[dict[str, Any]] | None:
+    """What a daemon says of its plugins, a row for each and each channel; `None` if none runs or is ready.
+
+    One that is there and silent is told of on standard error.
+    """
+    try:
+        told = ask_daemon(loaded, "status", seconds=SECONDS)
+    except NoAnswer as error:
+        click.echo(f"note: {error} What follows is what the configuration says.", err=True)
+    except Unavailable:
+        pass
+    else:
+        return list(told["plugins"]) if told["ready"] else None
+    return None
+
+
 def overview(loaded: Loaded) -> list[dict[str, Any]]:
     """A row for each plugin, and for each channel where a daemon runs it: name, channel, state, version, reason."""
-    try:
-        told = ask_daemon(loaded, "status")
-        running = told["plugins"] if told["ready"] else []
-    except Unavailable:
-        running = []
-    known = survey_now(loaded)
-    return list(_rows(known.values(), running))
+    told = running(loaded)
+    return [row for plugin in survey_now(loaded).values() for row in _rows(plugin, told)]
 
 
-def _rows(known: Iterable[Known], running: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    for plugin in known:
-        summary = plugin.description.summary if plugin.description else ""
-        places = [row for row in running if row["name"] == plugin.name and "channel" in row] or [{}]
-        for place in places:
-            yield {
-                "plugin": plugin.name,
-                "channel": place.get("channel", ""),
-                "state": place.get("state", plugin.state),
-                "version": plugin.version,
-                "why": place.get("reason", plugin.reason),
-                "summary": summary,
-            }
+def _rows(plugin: Known, told: list[dict[str, Any]] | None) -> Iterable[dict[str, Any]]:
+    places = [row for row in told or () if row["name"] == plugin.name]
+    reason = plugin.reason
+    if told is not None and not places and plugin.state == "ready":
+        reason = "rosey was started without it; restart rosey"
+    for place in places or [{}]:
+        yield {
+            "name": plugin.name,
+            "channel": place.get("channel", ""),
+            "state": place.get("state", plugin.state),
+            "version": plugin.version,
+            "reason": place.get("reason", reason),
+            "summary": plugin.description.summary if plugin.description else "",
+        }
 
 
 def portrait(description: Description, granted: set[str]) -> Iterable[str]:

@@ -28,8 +28,8 @@ def status(config_path: Path | None, overrides: tuple[str, ...], *, as_json: boo
             click.echo(part)
 
 
-def ask_daemon(loaded: Loaded, verb: str) -> Any:
-    """Ask the daemon of this configuration. Raises `Unavailable` if none runs."""
+def ask_daemon(loaded: Loaded, verb: str, *, seconds: float = 5.0) -> Any:
+    """Ask the daemon of this configuration. Raises `Unavailable` if none runs, or it is silent so long."""
     import asyncio
 
     from rosey_core.control import ask, socket_path
@@ -39,7 +39,7 @@ def ask_daemon(loaded: Loaded, verb: str) -> Any:
         path = socket_path(loaded.state)
     except ConfigError as error:
         raise ConfigError(tell(loaded, ("state_directory",), str(error))) from None
-    return asyncio.run(ask(path, verb))
+    return asyncio.run(ask(path, verb, seconds=seconds))
 
 
 def page(told: dict[str, Any]) -> list[str]:
@@ -59,7 +59,7 @@ def page(told: dict[str, Any]) -> list[str]:
             "channel": name,
             "state": row["state"],
             "as": row["name"],
-            "rank": f"{row['rank']:g}",
+            "rank": f"{row['rank']:g}" if row["rank"] >= 0 else "",
             "users": row["users"],
             "playing": row["playing"],
             "events": row["events"],

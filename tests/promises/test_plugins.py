@@ -73,10 +73,10 @@ async def test_bad_plugins_hurt_only_themselves(cytube: SimulatedCytube, make: A
         assert await said(alice) == "!hang is not available now."
         code, listed = await rosey_command(process, "plugins", "list", "--json")
         assert code == 0
-        told = {row["plugin"]: row for row in json.loads(listed)}
+        told = {row["name"]: row for row in json.loads(listed)}
         assert told["hanger"]["state"] == "parked"
-        assert "no space left on device" in told["badstart"]["why"]
-        assert "no_such_package_at_all" in told["broken-import"]["why"]
+        assert "no space left on device" in told["badstart"]["reason"]
+        assert "no_such_package_at_all" in told["broken-import"]["reason"]
         code, page = await rosey_command(process, "status")
         assert code == 0
         assert "over its budget" in page
