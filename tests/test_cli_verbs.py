@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.cells import cell_len
 
 from rosey_core import cli
 from rosey_core.cli import plugins
@@ -104,6 +105,23 @@ def test_table() -> None:
     assert "none" not in text
     assert "\x1b" not in text
     assert [line.split() for line in text.splitlines()[2:]] == [["x", "1"], [r"long\x1b[2J", "22"]]
+
+
+@pytest.mark.parametrize("width", (20, 50, 60, 80, 110, 200))
+def test_a_narrow_table(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """No line is longer than `$COLUMNS` while words fit, and no word is broken; below that rows are paragraphs."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    why = "the connection broke off and comes again within a minute"
+    row = {
+        "channel": "movienight",
+        "playing": "[Subs] Wide \u6620\u753b (1986)",
+        "events": 12345,
+        "why": why,
+    }
+    text = table([row, row | {"channel": "other", "why": ""}])
+    assert {*why.split(), "movienight", "[Subs]", "\u6620\u753b", "12345", "(1986)"} <= set(text.split())
+    assert ("channel: movienight\n" in text) == (width < 40)
+    assert width < 40 or max(map(cell_len, text.splitlines())) <= width
 
 
 def test_status_page() -> None:

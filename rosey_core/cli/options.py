@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +12,11 @@ from rosey_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rosey_core.config import Loaded
+
+GAP = 2
+"""Columns of the terminal between two of a table."""
+LONG_WORD = 30
+"""A longer word, such as a path, may be broken."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,10 +65,16 @@ def print_json(value: Any) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as aligned columns; a column that is empty in every row is left out."""
+    """Rows as aligned columns; a column that is empty in every row is left out.
+
+    Cells wrap at words, as wide as the terminal, `$COLUMNS`, or 200. Where that is too narrow for the words, each
+    row is a paragraph instead.
+    """
     import io
+    import shutil
 
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -72,12 +82,22 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     from rosey_core.redact import visible
 
     columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(visible(str(row[column]))) for column in columns))
-    width = None if sys.stdout.isatty() else 200
+    cells = [[visible(str(row[key])) for key in columns] for row in rows]
+    texts = list(zip(columns, *cells, strict=True))
+    least = [min(LONG_WORD, max(map(cell_len, " ".join(column).split()))) for column in texts]
+    widths = [max(map(cell_len, column)) for column in texts]
+    total = shutil.get_terminal_size((200, 0)).columns
+    if sum(least) + GAP * (len(columns) - 1) > total:
+        told = (zip(columns, row, strict=True) for row in cells)
+        return "\n\n".join("\n".join(f"{key}: {cell}" for key, cell in row if cell) for row in told)
+    while sum(widths) + GAP * (len(columns) - 1) > total:
+        widest = max((i for i in range(len(columns)) if widths[i] > least[i]), key=widths.__getitem__)
+        widths[widest] -= 1
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        made.add_column(column, overflow="fold", width=width)
+    for row in cells:
+        made.add_row(*map(Text, row))
     out = io.StringIO()
-    Console(file=out, width=width).print(made)
+    Console(file=out, width=total).print(made)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())

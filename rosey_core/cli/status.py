@@ -64,8 +64,8 @@ def page(told: dict[str, Any]) -> list[str]:
             "playing": row["playing"],
             "events": row["events"],
             "sent": row["actions"].get("done", 0),
-            "not sent": row["actions"].get("refused", 0) + row["actions"].get("dropped", 0),
-            "unknown": row["actions"].get("unknown", 0),
+            "not sent": row["actions"].get("refused", 0) + row["actions"].get("dropped", 0) or "",
+            "unknown": row["actions"].get("unknown", 0) or "",
             "failed": row["failures"] + row["undecodable"] or "",
             "why": "; ".join(filter(None, (row["reason"], row["fault"]))),
         }
