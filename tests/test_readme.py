@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from rosey_core.actions import ACTIONS
+from rosey_core import subjects
+from rosey_core.actions import ACTIONS, SendMessage
+from rosey_core.bus.access import inbox
 from rosey_core.host.describe import describe
+from rosey_core.preflight import preflight
 from rosey_core.settings.load import load
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +33,7 @@ def test_the_two_commands() -> None:
 
 
 def test_the_configuration(tmp_path: Path) -> None:
-    """The first rosey.toml has twenty lines, and is right."""
+    """The first rosey.toml has at most twenty lines, and is right without any other file."""
     text = blocks("toml")[0]
     assert text.count("\n") <= 20
     path = tmp_path / "rosey.toml"
@@ -37,6 +41,21 @@ def test_the_configuration(tmp_path: Path) -> None:
     loaded = load(path, environ={})
     assert loaded.config.first_channel == "cytube"
     assert set(loaded.config.plugins) == {"echo", "logging"}
+    assert preflight(loaded, start=True) == ([], [])
+
+
+def test_a_client_of_the_bus(tmp_path: Path) -> None:
+    """The command connects to the port that the configuration fixes, as its user and with that user's inbox."""
+    path = tmp_path / "rosey.toml"
+    path.write_text(blocks("toml")[0] + blocks("toml")[2])
+    nats = load(path, environ={}).config.nats
+    (name,) = nats.users
+    command = blocks("sh")[2]
+    assert f"--server nats://{nats.listen} --user {name} " in command
+    assert f"--inbox-prefix {inbox(name)} " in command
+    subject, payload = re.findall(r"request (\S+) '(.*)'", command)[0]
+    assert msgspec.json.decode(payload, type=SendMessage).text == "hello"
+    assert subject == f"{subjects.commands_all().removesuffix('>')}cytube.chat.send_message"
 
 
 def test_the_plugin() -> None:
