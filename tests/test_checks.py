@@ -15,7 +15,9 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
     ("text", "message"),
     (
         (CHANNEL, '2:11: [channels.cytube] needs "room"'),
-        ("version = 1", "rosey.toml: there is no channel: add [channels.cytube]"),
+        ("version = 1", 'rosey.toml: the file needs "channels": write [channels.cytube] with a room below it'),
+        ("version = 1\nchannels.room = 'x'", '2:17: "room" should be a table [channels.room], not text'),
+        (SMALL + "[plugins]\necho = true", '5:8: "echo" should be a table [plugins.echo], not true or false'),
         ("version = 1\n[channels]", "rosey.toml: there is no channel: add [channels.cytube]"),
         (SMALL.replace("version = 1", ""), 'rosey.toml: the file needs "version": write version = 1 at its top'),
         (SMALL.replace("1", "2") + "news = 1", "1:11: this rosey reads version 1 of the configuration, not 2"),

@@ -243,6 +243,25 @@ def test_a_syntax_error(home: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    (
+        ("a = lobby", "5: is no TOML: invalid value: a text stands in quotes, as in "),
+        ('a = "lobby\nb = 1', "11: is no TOML: illegal character '\\n': a text has to end on its line"),
+        ("a = 'lobby", '2:1: is no TOML: expected "\'": a text above has no closing quote'),
+        ("a = 1\na = 2", "6: is no TOML: cannot overwrite a value: this key stands there twice"),
+        ("[a.b]\n[a.b]", "5: is no TOML: cannot declare ('a', 'b') twice: this table stands there twice"),
+        ('a = ["x" "y"]', "10: is no TOML: unclosed array: a comma or the closing ] is missing before this"),
+        ("a = { b = 1 c = 2 }", "13: is no TOML: unclosed inline table: a comma or the closing } is missing"),
+        ('a = "C:\\users"', ": in double quotes a \\ is the begin of an escape"),
+        ('a = "C:\\path"', ": in double quotes a \\ is the begin of an escape"),
+    ),
+)
+def test_common_slips(home: Path, line: str, told: str) -> None:
+    """What they mean is told beside what the parser says."""
+    assert told in refused(line + "\n")
+
+
 def test_everything_is_told_at_once_in_order(home: Path) -> None:
     """All problems of all layers, by layer and line."""
     write("[log]\nlevl = 1", "conf.d/x.toml")

@@ -12,10 +12,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from rosey_core.actions import ACTION_FAMILIES
-from rosey_core.config import Config
 from rosey_core.grants import ALL_GRANTS, is_grant
 from rosey_core.settings.layers import SOURCES, get
-from rosey_core.settings.problems import Problem, nearest
+from rosey_core.settings.problems import Problem
 from rosey_core.settings.toml_positions import Path
 from rosey_core.subjects import CHANNEL_NAME, PLUGIN_NAME
 
@@ -35,8 +34,7 @@ _ALPHABET = "lower-case letters, digits, - and _, up to 30"
 def checks(data: dict[str, Any]) -> Iterator[Problem]:
     """Everything that is wrong with the merged tables."""
     channels = _table(data, "channels")
-    misspelt = any(nearest(key, ("channels",)) for key in data if key not in Config.__struct_fields__)
-    if not channels and not misspelt and isinstance(data.get("channels", {}), dict):
+    if data.get("channels") == {}:
         yield Problem((), 'there is no channel: add [channels.cytube] with room = "..."', on_key=True)
     rooms: dict[tuple[str, str, str], str] = {}
     for name, channel in _tables(data, "channels"):

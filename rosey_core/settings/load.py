@@ -28,7 +28,7 @@ from rosey_core.settings.layers import (
     variables_named_in,
 )
 from rosey_core.settings.mismatch import mismatches
-from rosey_core.settings.problems import Problem, report, syntax, unknown_key, where
+from rosey_core.settings.problems import Problem, nearest, report, syntax, unknown_key, where
 from rosey_core.settings.toml_positions import normalise, places
 
 CONF_D = "conf.d"
@@ -157,8 +157,11 @@ def _in_toml(problem: Problem) -> Problem:
         return problem._replace(path=("plugins", *path))
     if len(path) == 1 and problem.known:
         return unknown_key(path, (key for key in problem.known if key not in BESIDE_PLUGINS))
-    if path[:1] == ("plugins",) and len(path) == 2 and not problem.on_key:
-        return problem._replace(word=str(path[1]), known=BESIDE_PLUGINS)
+    if len(path) == 2 and path[0] in {"plugins", "channels"} and not problem.on_key:
+        known = BESIDE_PLUGINS if path[0] == "plugins" else ()
+        table = "" if nearest(str(path[1]), known) else f" [{dotted(path)}]"
+        message = problem.message.replace(" a table,", f" a table{table},")
+        return problem._replace(message=message, word=str(path[1]), known=known)
     if path[:1] == ("plugins",) and len(path) == 3 and problem.on_key:
         return unknown_key(path, problem.known, f"a plugin's own settings stand in [plugins.{path[1]}.settings]")
     return problem

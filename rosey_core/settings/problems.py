@@ -27,6 +27,20 @@ _SECRET_WORD = re.compile(r"pass|secret|token|credential|api_?key|private|\bpwd?
 _SECRET_NAMES = ("password", "room_password", "passphrase", "secret", "token", "credentials", "api_key")
 _LOGIN_IN_URL = re.compile(r"://[^/\s\"']*@")
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_HINTS = (
+    (r"invalid value", 'a text stands in quotes, as in "lobby"; the rest is numbers, true, false, lists, tables'),
+    (r"illegal character '\\n'", "a text has to end on its line, with the quote that it began with"),
+    (r"expected \"'\"", "a text above has no closing quote"),
+    (
+        r"invalid hex value|unescaped '\\' in a string",
+        "in double quotes a \\ is the begin of an escape; put such a path in single quotes",
+    ),
+    (r"cannot overwrite a value", "this key stands there twice"),
+    (r"cannot declare .* twice", "this table stands there twice; write its keys below one of them"),
+    (r"unclosed array", "a comma or the closing ] is missing before this"),
+    (r"unclosed inline table", "a comma or the closing } is missing before this"),
+)
+"""What `tomllib` says of common slips, and what it means."""
 _AT = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
@@ -191,7 +205,9 @@ def syntax(name: str, text: str, error: Exception) -> str:
         return f"{name}: is nested too deeply"
     else:  # a number with thousands of digits: Python says so, and not where
         return f"{name}: is no TOML: {message}"
-    message = f"{name}:{line}:{column}: is no TOML: {message[:1].lower()}{message[1:]}"
+    message = message[:1].lower() + message[1:]
+    hints = (f": {hint}" for pattern, hint in _HINTS if re.fullmatch(pattern, message))
+    message = f"{name}:{line}:{column}: is no TOML: {message}{next(hints, '')}"
     if any(is_secret_name(word) for word in re.findall(r"[\w-]+", _statement(lines, line))):
         return message
     return f"{message}\n{excerpt(lines.text(line), line, column, 1)}"
