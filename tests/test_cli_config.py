@@ -260,6 +260,19 @@ def test_check_tries_the_secrets(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert result.stderr == "note: channels.cytube.password: credential pw is there under systemd only\n"
 
 
+def test_check_notes_what_is_not_enabled(home: Path) -> None:
+    """A plugin with a table that does not say whether it is enabled is told of; one that is switched off is not."""
+    tables = '[plugins.logging]\ngrant = ["chat.read"]\n[plugins.loging]\n[plugins.off]\nenabled = false\n'
+    Path("rosey.toml").write_text(RIGHT + tables + "[plugins.there]\nchannels.cytube.enabled = false\n")
+    result = rosey("check")
+    assert (result.exit_code, result.stdout) == (0, "ok: 1 channel, 1 plugin ready\n")
+    assert result.stderr == (
+        "note: the plugin logging is not enabled; to use it, write enabled = true under [plugins.logging]\n"
+        "note: the plugin loging is not enabled, and not installed; to use it, write enabled = true under "
+        "[plugins.loging]\n"
+    )
+
+
 # --- config ---------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from rosey_core.cli.options import configured, load, print_json
 from rosey_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rosey_core.config import Loaded
@@ -34,7 +35,7 @@ def check(config_path: Path | None, overrides: tuple[str, ...]) -> None:
     known = survey_now(loaded)
     if wrong := [*wrong, *problems(loaded, known.values())]:
         raise ConfigError("\n".join(wrong))
-    for note in untried:
+    for note in [*untried, *_forgotten(loaded, known.keys())]:
         click.echo(f"note: {note}", err=True)
     ready = 0
     for plugin in known.values():
@@ -42,6 +43,17 @@ def check(config_path: Path | None, overrides: tuple[str, ...]) -> None:
         if plugin.state not in {"ready", "disabled"}:
             click.echo(f"warning: the plugin {plugin.name} will not run ({plugin.state}): {plugin.reason}", err=True)
     click.echo(f"ok: {_count(len(loaded.config.channels), 'channel')}, {_count(ready, 'plugin')} ready")
+
+
+def _forgotten(loaded: Loaded, known: Iterable[str]) -> Iterable[str]:
+    """Plugins with a table that says nowhere whether they are enabled, which is most likely forgotten."""
+    for name, plugin in loaded.config.plugins.items():
+        said = f"plugins.{name}.enabled" in loaded.origins or any(
+            c.enabled is not None for c in plugin.channels.values()
+        )
+        if not said:
+            missing = "" if name in known else ", and not installed"
+            yield f"the plugin {name} is not enabled{missing}; to use it, write enabled = true under [plugins.{name}]"
 
 
 @click.group()
