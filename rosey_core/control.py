@@ -7,6 +7,7 @@ answers: `{"verb": "status"}`, then `{"ok": true, "result": ...}` or `{"ok": fal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -90,12 +91,10 @@ class Control:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            file.seek(0)
-            process = file.read(20).strip() or "unknown"
             file.close()
             raise RoseyError(
-                f"another rosey (process {process}) runs with the state directory {self._path.parent}. Stop it, or "
-                f"give this one another state_directory."
+                f"another rosey (process {_holder(self._path)}) runs with the state directory "
+                f"{self._path.parent}. Stop it, or give this one another state_directory."
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -142,6 +141,13 @@ class Control:
             self._lock = None
 
 
+def _holder(path: Path) -> str:
+    """The number of the process that has the state directory of this socket."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return path.with_name(LOCK).read_text("ascii").strip() or "unknown"
+    return "unknown"
+
+
 def _encode(answer: dict[str, Any]) -> str:
     """JSON, also where half a character is in it, as in what a plugin raised or in a file's name."""
     try:
@@ -173,8 +179,8 @@ async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any)
                 writer.close()
     except (TimeoutError, msgspec.MsgspecError) as error:
         raise NoAnswer(
-            f"rosey does not answer ({path}): it is busy or stopped. Ask again; if it stays so, its log says more, "
-            f"and a restart helps."
+            f"rosey (process {_holder(path)}) does not answer at {path}: it is busy or stopped. "
+            f"Ask again; if it stays so, its log says more, and a restart helps."
         ) from error
     except PermissionError as error:
         raise Unavailable(

@@ -48,6 +48,7 @@ STATUS: dict[str, Any] = {
         "waiting": 3,
         "dropped": 0,
     },
+    "loop": {"lag_ms": 0.1, "blocked": 2, "longest": 3.5, "place": "bad.py:7 in on_chat"},
     "channels": {
         "cytube": {
             "state": "waiting",
@@ -60,6 +61,7 @@ STATUS: dict[str, Any] = {
             "failures": 0,
             "undecodable": 0,
             "fault": "",
+            "silenced": {"mirror": 42},
             "actions": {"done": 4, "refused": 1, "dropped": 2, "unknown": 0},
         }
     },
@@ -124,12 +126,15 @@ def test_a_narrow_table(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     assert width < 40 or max(map(cell_len, text.splitlines())) <= width
 
 
-def test_status_page() -> None:
+def test_status_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong can't be overlooked; disabled plugins are left out."""
+    monkeypatch.setenv("COLUMNS", "300")
     text = "\n".join(page(STATUS))
     assert "up 1h 2m" in text
     assert "NOT CONNECTED: refused (3 events wait, 0 dropped)" in text
     assert "the connection broke off; again in 3 s" in text
+    assert "does not answer mirror (for 42 s more): three quick answers in a row look like two bots" in text
+    assert "held up 2 times, for 3.5 s at the longest, in bad.py:7 in on_chat" in text
     assert "quiet" not in text
     assert "\x1b" not in text
     assert "-1" not in "\n".join(page(STATUS | {"channels": {"c": STATUS["channels"]["cytube"] | {"rank": -1.0}}}))
@@ -172,12 +177,12 @@ def test_a_daemon_that_is_silent(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(plugins, "SECONDS", 0.1)
     with daemon(home, None):
         with pytest.raises(
-            NoAnswer, match=r"rosey does not answer \(.*control.sock\): it is busy or stopped\. Ask ag"
+            NoAnswer, match=r"rosey \(process \w+\) does not answer at .*control.sock: it is busy or stopped\. Ask ag"
         ):
             ask_daemon(load.load(Path("rosey.toml")), "status", seconds=0.1)
         result = rosey("plugins", "list", "--json")
     assert result.exit_code == 0
-    assert result.stderr.startswith("note: rosey does not answer")
+    assert result.stderr.startswith("note: rosey (process unknown) does not answer at ")
     assert {row["name"]: row["state"] for row in json.loads(result.stdout)}["nosuch"] == "missing"
     assert "note" not in rosey("plugins", "list").stderr
 

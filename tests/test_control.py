@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 import sys
 import tempfile
@@ -163,7 +164,7 @@ async def test_no_answer(state: Path) -> None:
 
     control = Control(state, {"hang": hang}, structlog.get_logger())
     await control.start()
-    with pytest.raises(Unavailable, match="rosey does not answer"):
+    with pytest.raises(Unavailable, match=rf"rosey .process {os.getpid()}. does not answer"):
         await ask(socket_path(state), "hang", seconds=0.1)
     hold.set()
     await control.stop()

@@ -54,6 +54,8 @@ def page(told: dict[str, Any]) -> list[str]:
         f"rosey {told['version']}, process {told['pid']}, up {duration(told['uptime'])}",
         f"nats {nats['mode']} at {nats['url']}: {connection}",
     ]
+    if (loop := told["loop"])["blocked"]:
+        head.append(f"held up {loop['blocked']} times, for {loop['longest']:g} s at the longest, in {loop['place']}")
     channels = [
         {
             "channel": name,
@@ -67,7 +69,7 @@ def page(told: dict[str, Any]) -> list[str]:
             "not sent": row["actions"].get("refused", 0) + row["actions"].get("dropped", 0) or "",
             "unknown": row["actions"].get("unknown", 0) or "",
             "failed": row["failures"] + row["undecodable"] or "",
-            "why": "; ".join(filter(None, (row["reason"], row["fault"]))),
+            "why": "; ".join(filter(None, (row["reason"], row["fault"], silenced(row["silenced"])))),
         }
         for name, row in told["channels"].items()
     ]
@@ -85,6 +87,14 @@ def page(told: dict[str, Any]) -> list[str]:
         if row["state"] != "disabled"
     ]
     return ["\n".join(head), table(channels), table(plugins) if plugins else "no plugin is enabled"]
+
+
+def silenced(users: dict[str, int]) -> str:
+    """Whom the bot does not answer for a while, and why."""
+    if not users:
+        return ""
+    who = ", ".join(f"{user} (for {seconds} s more)" for user, seconds in users.items())
+    return f"does not answer {who}: three quick answers in a row look like two bots"
 
 
 def duration(seconds: float) -> str:
