@@ -6,6 +6,7 @@ written in rosey.toml is checked when it is loaded; what plugins say of their se
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,9 @@ def _broker(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
             find_server(nats.server, environ)
         except BrokerError as error:
             yield tell(loaded, ("nats", "server"), str(error))
+    elif nats.credentials is not None and importlib.util.find_spec("nkeys") is None:
+        message = "credentials need a library that is not installed: pip install nkeys"
+        yield tell(loaded, ("nats", "credentials"), message)
 
 
 def _proxies(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:

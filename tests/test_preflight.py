@@ -104,6 +104,14 @@ def test_without_a_server(home: Path) -> None:
     assert preflight(one, start=False, environ={"ROSEY_NATS_SERVER": "/no/such"}) == ([], [])
 
 
+def test_credentials_without_their_library(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A credentials file needs a library of its own, which is told before NATS is asked."""
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    one = loaded(f'{SMALL}[nats]\nmode = "external"\nurl = "nats://x"\ncredentials = {{ env = "CREDS" }}\n')
+    (wrong,), _ = preflight(one, start=False, environ={"CREDS": "x"})
+    assert wrong.startswith("rosey.toml:7:15: credentials need a library that is not installed: pip install nkeys")
+
+
 def test_what_is_right_leaves_nothing(home: Path) -> None:
     """No file and no directory is made by looking; a start makes the state directory, for its owner alone."""
     one = loaded(SMALL)
