@@ -38,6 +38,7 @@ def _state(loaded: Loaded, *, make: bool) -> Iterator[str]:
     state = directory = loaded.state
     try:
         socket_path(state)
+        _try_to_write(state)
         if make:
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
         for directory in (state, state / "seq", state / "nats"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rosey_core.config import ChannelConfig, NatsConfig
@@ -18,6 +18,7 @@ ANY = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from([*ChannelConfig.__struct_fields__, "other"]), ANY, max_size=4),
     st.dictionaries(st.sampled_from([*NatsConfig.__struct_fields__, "other"]), ANY, max_size=3),

@@ -80,7 +80,7 @@ def known(text: str, kind: type[Settings] = ModSettings, **environ: str) -> list
         ('tone = "hihg"', '5:8: "tone" should be "high" or "low", not "hihg"; did you mean "high"?'),
         ("rules = [{ days = 1 }]", '5:10: [plugins.mod.settings.rules[0]] needs "word"'),
         ("limits.a = true", '5:12: "a" should be a whole number, not true or false'),
-        ("pair = [1, 2]", '5:12: "pair", item 2, should be text, not a whole number'),
+        ("pair = [1, 2]", '5:12: "pair", item 2, should be text, not a whole number; write it as "2"'),
         ('either = "x"', '5:10: "either" should be a whole number or a table, not text'),
         ("dry = true", '4:14: "settings": a dry one can\'t be loud'),
     ),

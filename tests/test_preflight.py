@@ -65,6 +65,11 @@ def rosey(verb: str, *, without: str = "nothing", **environ: str) -> subprocess.
         ),
         ("", 'proxy = { env = "PROXY" }', "rosey.toml:4:9: a proxy of the kind 'ftp' is not known"),
         ('state_directory = "spoilt"', "", "spoilt/seq/cytube should hold a number and holds something else"),
+        (
+            'state_directory = "rosey.toml"',
+            "",
+            "the state directory {home}/rosey.toml can't be used: Not a directory",
+        ),
         ('state_directory = "full"', "", "the state directory {home}/full/seq can't be used: Not a directory; set"),
     ),
 )

@@ -226,6 +226,14 @@ def test_a_text_in_place_of_a_list(home: Path) -> None:
     assert f'{told}["chat.read"]\n' in refused(f'{SMALL}[plugins.echo]\ngrant = "chat.read"')
 
 
+def test_a_number_in_place_of_a_text(home: Path) -> None:
+    """A name that looks like a number is told how to write it, in each layer."""
+    told = '"room" should be text, not a whole number; write it as '
+    assert refused(SMALL, ROSEY_CHANNELS__CYTUBE__ROOM="123").endswith(f"""ROOM: {told}'"123"'""")
+    assert f'{told}"123"\n' in refused(SMALL.replace('"lobby"', "123"))
+    assert refused(SMALL, "channels.cytube.username=true").endswith("""write it as '"true"'""")
+
+
 def test_an_unknown_key_near_to_none(home: Path) -> None:
     """Where no key is near, those that there are get told."""
     told = refused(SMALL + "zzz = 1\n[log]\nqqq = 1\n[www]\n")

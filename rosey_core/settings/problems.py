@@ -120,10 +120,17 @@ def wrong_value(path: Path, message: str, value: object = None, choices: Sequenc
         text = f" should be {of}, not {shown}" if of else f" can't be {shown}"
         if any(is_secret_name(key) for key in path):
             text = " has a value that is not allowed"
-    example = ""
-    if isinstance(value, str) and text == " should be a list, not text" and not any(map(is_secret_name, path)):
-        example = f"[{', '.join(json.dumps(item, ensure_ascii=False) for item in _ITEM.findall(value))}]"
+    example = "" if any(map(is_secret_name, path)) else _example(text, value)
     return Problem(path, f"{name(path)}{text}", word if texts else "", texts, example=example)
+
+
+def _example(text: str, value: object) -> str:
+    """What was most likely meant, as TOML: a list without brackets, a number that is a name."""
+    if isinstance(value, str) and text == " should be a list, not text":
+        return f"[{', '.join(json.dumps(item, ensure_ascii=False) for item in _ITEM.findall(value))}]"
+    if isinstance(value, int | float) and text.startswith(" should be text, not "):
+        return f'"{str(value).lower()}"'
+    return ""
 
 
 def refusal(path: Path, text: str, value: object = None, choices: Sequence[object] = ()) -> Problem:
