@@ -180,6 +180,18 @@ async def test_settings_faults(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("zoo")
+async def test_what_only_channels_have(tmp_path: Path) -> None:
+    """What a plugin needs may stand in the channels alone, as long as every channel that has the plugin has it."""
+    own, off = PluginChannel(settings={"token": {"env": "X"}}), PluginChannel(enabled=False)
+    everywhere = PluginConfig(enabled=True, channels={"cytube": own, "other": off})
+    known = await one("keeper", config(keeper=everywhere), tmp_path)
+    assert known.finding.faults == ()
+    only_one = PluginConfig(enabled=True, channels={"cytube": own})
+    known = await one("keeper", config(keeper=only_one), tmp_path)
+    assert len(known.finding.faults) == 1
+
+
 def test_settings_of_a_channel() -> None:
     """A channel's own settings lie on the general ones; nothing else does."""
     plugin = PluginConfig(

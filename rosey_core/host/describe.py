@@ -27,11 +27,16 @@ from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
 
 
 class Inquiry(msgspec.Struct, frozen=True):
-    """What to look at: an entry point, and the settings to check, each with where they stand."""
+    """What to look at: an entry point, and the settings to check, each with where they stand.
+
+    The first settings are the general ones. `alone`: some channel has those and no others; else they may lack what
+    every channel adds, unless the plugin is shared.
+    """
 
     name: str
     value: str
     settings: tuple[tuple[Path, dict[str, Any]], ...] = ()
+    alone: bool = True
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -128,7 +133,8 @@ def look(inquiry: Inquiry) -> Finding:
         where = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 2 else ""
         return Finding(reason=f"it can't be imported: {type(error).__name__}: {error}{where}")
     kind = cls.manifest.settings
-    faults = [fault for path, value in inquiry.settings for fault in check_settings(path, value, kind)]
+    settings = inquiry.settings if inquiry.alone or cls.manifest.shared else inquiry.settings[1:]
+    faults = [fault for path, value in settings for fault in check_settings(path, value, kind)]
     return Finding(description=description, faults=tuple(faults))
 
 

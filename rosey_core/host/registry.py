@@ -89,7 +89,9 @@ def _inquiry(config: Config, point: EntryPoint) -> Inquiry:
     for channel, own in plugin.channels.items():
         if own.settings:
             checks.append(((*path, "channels", channel, "settings"), settings_of(plugin, channel)))
-    return Inquiry(point.name, point.value, tuple(checks))
+    here = [name for name in config.channels if enabled_in(plugin, name)]
+    alone = not here or any(name not in plugin.channels or not plugin.channels[name].settings for name in here)
+    return Inquiry(point.name, point.value, tuple(checks), alone)
 
 
 def _key(point: EntryPoint, inquiry: Inquiry) -> str:
