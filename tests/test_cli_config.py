@@ -129,7 +129,7 @@ def test_packages_add_verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "code", "text"),
     (
         (ConfigError("rosey.toml:1:1: wrong\n  1 | x"), 78, "rosey.toml:1:1: wrong\n  1 | x\n"),
-        (RoseyError("no daemon\nis running"), 1, "rosey: no daemon is running\n"),
+        (RoseyError("no daemon\nis running"), 1, "rosey: no daemon\nis running\n"),
         (BusError("gone \x1b[2J"), 1, "rosey: gone \\x1b[2J\n"),
         (KeyboardInterrupt(), 130, ""),
         (SystemExit(75), 75, ""),
