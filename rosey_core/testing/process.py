@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from rosey_core.control import ask, socket_path
 from rosey_core.errors import RoseyError, Unavailable
@@ -28,7 +28,7 @@ class RoseyProcess:
     Args:
         directory: where its `rosey.toml` stands. Its state goes below, and its log to `rosey.log`.
         config: the text of `rosey.toml`, if it is to be written.
-        environ: variables beside this process's own.
+        environ: variables beside this process's own; of those, the `ROSEY_` ones would set what `config` should.
         arguments: more arguments of `rosey run`, such as `--set log.level=debug`.
     """
 
@@ -43,7 +43,8 @@ class RoseyProcess:
         self.directory = directory
         self.log = directory / "rosey.log"
         self.state = directory / "rosey-state"
-        self._environ = environ or {}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ROSEY_")}
+        self._environ = own | (environ or {})
         self._arguments = arguments
         self._child: asyncio.subprocess.Process | None = None
         self._told: asyncio.Queue[str] = asyncio.Queue()
@@ -58,7 +59,11 @@ class RoseyProcess:
         return self._child.pid
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # it may run, and nobody else would end it
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -80,10 +85,11 @@ class RoseyProcess:
             self._child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "rosey_core", "run", *self._arguments),
                 cwd=self.directory,
-                env={**os.environ, **self._environ, "NOTIFY_SOCKET": str(address)},
+                env=self._environ | {"NOTIFY_SOCKET": str(address)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C and a closed terminal are for who started it, and ends it
             )
         if wait:
             await self.ready()
@@ -156,6 +162,12 @@ class RoseyProcess:
                             return status
                     await asyncio.sleep(0.05)
         raise AssertionError(f"not within {seconds:g} s: {what}\nlast status: {status}\n{self.tail()}")
+
+    def read_log(self) -> TextIO:
+        """Its log, opened for reading behind what is there by now."""
+        log = self.log.open(encoding="utf-8", errors="replace")
+        log.seek(0, os.SEEK_END)
+        return log
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of its log."""
