@@ -14,6 +14,7 @@ from rosey_core.bus.access import inbox
 from rosey_core.host.describe import describe
 from rosey_core.preflight import preflight
 from rosey_core.settings.load import load
+from rosey_core.testing.script import parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -56,6 +57,11 @@ def test_a_client_of_the_bus(tmp_path: Path) -> None:
     subject, payload = re.findall(r"request (\S+) '(.*)'", command)[0]
     assert msgspec.json.decode(payload, type=SendMessage).text == "hello"
     assert subject == f"{subjects.commands_all().removesuffix('>')}cytube.chat.send_message"
+
+
+def test_the_scenario() -> None:
+    """It can be played."""
+    assert [step.verb for step in parse(blocks("text")[0])] == ["says", "expect says"]
 
 
 def test_the_plugin() -> None:

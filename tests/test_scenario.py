@@ -56,18 +56,19 @@ def test_bad_lines_are_all_told_with_what_is_allowed() -> None:
     with pytest.raises(ScenarioError) as error:
         parse(text, "show.txt")
     lines = str(error.value).splitlines()
-    assert lines[0] == "show.txt:2: can't be read: alice dances"
-    assert lines[1] == "show.txt:3: can't be read: at noon bob joins"
-    assert lines[2].startswith("show.txt:4: this is no link that CyTube knows")
-    assert lines[3].startswith("show.txt:5: its expression can't be read")
-    assert lines[4] == "show.txt:6: can't be read: expect says x"
+    assert lines[0] == "show.txt can't be played:"
+    assert lines[1] == "show.txt:2: can't be read: alice dances"
+    assert lines[2] == "show.txt:3: can't be read: at noon bob joins"
+    assert lines[3].startswith("show.txt:4: this is no link that CyTube knows")
+    assert lines[4].startswith("show.txt:5: its expression can't be read")
+    assert lines[5] == "show.txt:6: can't be read: expect says x"
     assert "NAME says TEXT" in str(error.value)
 
 
 async def test_plays_a_scenario_to_its_end(cytube: SimulatedCytube) -> None:
     """People join, speak, queue, vote, are kicked and leave; the bot's answers are found; all who came go."""
     cytube.room.permissions.set_locked(locked=False)
-    await play(
+    steps = parse(
         """
         alice says !echo *hello*
         expect Rosey says hello within 5
@@ -85,9 +86,9 @@ async def test_plays_a_scenario_to_its_end(cytube: SimulatedCytube) -> None:
         bob says back again
         expect bob says back again
         alice leaves
-        """,
-        cytube,
+        """
     )
+    await play(steps, cytube)
     assert [item.media.title for item in cytube.room.playlist.items] == ["Me at the zoo"]
     assert cytube.room.polls.poll is not None
     assert ("Rosey", "chatMsg") in [(each.user, each.event) for each in cytube.heard]
@@ -97,7 +98,7 @@ async def test_plays_a_scenario_to_its_end(cytube: SimulatedCytube) -> None:
 async def test_somebody_already_there_can_be_made_to_speak(cytube: SimulatedCytube) -> None:
     """A line of somebody who did not come for the scenario is said as if by their own client."""
     async with Viewer(cytube.url, ROOM, "alice") as alice:
-        await play("alice says !echo me\nexpect Rosey says me", cytube)
+        await play(parse("alice says !echo me\nexpect Rosey says me"), cytube)
         await alice.expect_line(lambda name, text: (name, text) == ("alice", "!echo me"))
         assert not alice.closed
 
@@ -105,15 +106,25 @@ async def test_somebody_already_there_can_be_made_to_speak(cytube: SimulatedCytu
 async def test_what_does_not_come_is_told_with_what_came_instead(cytube: SimulatedCytube) -> None:
     """A failed expectation names the line, what was wanted, for how long, and what was said in its place."""
     with pytest.raises(ScenarioError, match=r"^x.txt:2: Rosey did not say bye within 0.3 s; Rosey said only: hello$"):
-        await play("alice says !echo hello\nexpect Rosey says bye within 0.3", cytube, name="x.txt")
+        await play(parse("alice says !echo hello\nexpect Rosey says bye within 0.3", "x.txt"), cytube)
     with pytest.raises(ScenarioError, match=r"^scenario:1: nobody did not join within 0.05 s$"):
-        await play("expect nobody joins within 0.05", cytube)
+        await play(parse("expect nobody joins within 0.05"), cytube)
+
+
+async def test_a_scenario_that_takes_too_long_fails(cytube: SimulatedCytube) -> None:
+    """It is told how far it came; one that ends in time is no different for the limit."""
+    steps = parse("bob joins\n\nwait 60\nbob says hello", "x.txt")
+    with pytest.raises(ScenarioError, match=r"^x.txt:3: the time was up at line 3 of 4, after 0.2 s$"):
+        await play(steps, cytube, seconds=0.2)
+    assert cytube.room.find("bob") is None
+    await play(parse("bob joins"), cytube, seconds=60)
+    await play([], cytube, seconds=60)
 
 
 async def test_an_expectation_does_not_find_the_same_line_twice(cytube: SimulatedCytube) -> None:
     """After a line was found, the same words have to be said again."""
     with pytest.raises(ScenarioError, match="scenario:3: Rosey did not say hi"):
-        await play("alice says !echo hi\nexpect Rosey says hi\nexpect Rosey says hi within 0.1", cytube)
+        await play(parse("alice says !echo hi\nexpect Rosey says hi\nexpect Rosey says hi within 0.1"), cytube)
 
 
 @pytest.mark.parametrize(
@@ -129,14 +140,14 @@ async def test_an_expectation_does_not_find_the_same_line_twice(cytube: Simulate
 async def test_what_can_not_be_done_is_an_error_with_its_line(cytube: SimulatedCytube, text: str, wrong: str) -> None:
     """A step that is impossible ends the scenario and says why."""
     with pytest.raises(ScenarioError, match=f"^scenario:2: .*{wrong}"):
-        await play(f"bob joins\n{text}", cytube)
+        await play(parse(f"bob joins\n{text}"), cytube)
     await cytube.wait_for(lambda: cytube.room.find("bob") is None)
 
 
 async def test_a_scenario_takes_the_site_down_and_up() -> None:
     """`cytube stops`, `starts` and `drops` do so; who was there comes back when they have something to say."""
     async with SimulatedCytube(ROOM, password="secret") as cytube:
-        await play(
+        steps = parse(
             """
             alice joins
             cytube drops alice
@@ -147,9 +158,9 @@ async def test_a_scenario_takes_the_site_down_and_up() -> None:
             alice says me too
             expect alice says I am back
             expect alice says me too
-            """,
-            cytube,
+            """
         )
+        await play(steps, cytube)
 
 
 async def test_the_show_goes_on_the_same_way_each_time() -> None:

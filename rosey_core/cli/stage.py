@@ -3,59 +3,93 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
 from rosey_core.cli.status import page
 from rosey_core.cli.terminal import Terminal
 from rosey_core.cytube.text import read
-from rosey_core.errors import CytubeError, RoseyError, SocketIOError
+from rosey_core.errors import RoseyError, SocketIOError
+from rosey_core.host.loopguard import ANSWERS, SILENCE, WINDOW
 from rosey_core.media import parse
 from rosey_core.testing.sandbox import BOT, CAST, Sandbox
 from rosey_core.testing.scenario import lively, play
+from rosey_core.testing.script import Step
 from rosey_core.testing.viewer import Viewer
 
 HELP = """\
-What you type is said in the channel. CyTube's own commands work as well: /me waves, /kick NAME, /clear ...
-/as viewer, /as moderator, /as owner   who you are
-/pm NAME TEXT                          a private message
-/queue LINK                            put something on the playlist
-/who                                   who is here
-/status                                what the bot says of itself
-/files                                 where the bot's files are
-/quit                                  (or Ctrl-D) the end"""
+What you type is said in the channel. A line for the bot begins with !
+(!help, !echo hello); a line that begins with / is an order:
+/as ROLE        be the viewer, the moderator or the owner
+/pm NAME TEXT   a private message
+/queue LINK     put something on the playlist
+/who            who is here
+/status         what the bot says of itself
+/files          where the bot's files are
+/quit           the end, as is Ctrl-D
+or one of CyTube's own: /me TEXT, /poll TITLE,OPTION,OPTION,
+and for a moderator /kick NAME, /mute NAME, /unmute NAME, /clear ..."""
+
+GUARDED = (
+    "{bot} does not answer {user} for {left:.0f} s: they answered each other "
+    f"{ANSWERS} times within {WINDOW:g} s (a guard against two bots)"
+)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def perform(directory: Path, script: tuple[str, str] | None, seconds: float | None) -> None:
+class Stopped(Exception):  # noqa: N818  no error: somebody wished it
+    """A signal ended the sandbox.
+
+    Attributes:
+        number: which.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+async def perform(directory: Path, steps: Sequence[Step] | None, seconds: float | None) -> None:
     """Run the sandbox until its end.
 
     Args:
-        directory: where the bot's files go.
-        script: the name and the text of a scenario to play instead of the usual show.
+        directory: where the bot's files go, as `prepare` returned it.
+        steps: a scenario to play instead of the usual show.
         seconds: how long, if not until somebody ends it.
 
     Raises:
         RoseyError: the scenario did not go as written, or the bot ended.
+        Stopped: a signal came.
+        OSError: what is shown can't be written.
     """
-    terminal = Terminal()
+    ends = asyncio.Queue[Exception]()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+            loop.add_signal_handler(number, ends.put_nowait, Stopped(number))
+    terminal = Terminal(ends.put_nowait)
     terminal.show("starting a simulated CyTube, nats-server and rosey ...", dim=True)
-    async with Sandbox(directory, lambda who, name, payload: _show(terminal, who, name, payload)) as sandbox:
-        terminal.show(
-            f"{BOT} is in the room. Try !help or !echo hello; /help lists what else you can type.", dim=True
-        )
-        parts: list[Awaitable[None]] = [_watch(sandbox)]
-        if script is not None:
-            name, text = script
-            parts.append(play(text, sandbox.cytube, name=name))
+    sandbox = Sandbox(directory, lambda who, name, payload: _show(terminal, who, name, payload))
+    async with AsyncExitStack() as stack:
+        await _first([_ended(ends), stack.enter_async_context(sandbox)])
+        terminal.show(f"{BOT} is in the room. Try !help, !echo hello, or /help for more.", dim=True)
+        parts = [_ended(ends), _watch(sandbox), _explain(terminal, sandbox)]
+        if steps is not None:
+            parts.append(play(steps, sandbox.cytube, seconds=seconds))
+            await _first(parts)
         else:
-            parts += [lively(sandbox.cytube), Typing(terminal, sandbox).run()]
-        await _first(parts, seconds)
+            await _first([*parts, lively(sandbox.cytube), Typing(terminal, sandbox).run()], seconds)
     terminal.show("the end", dim=True)
 
 
-async def _first(parts: list[Awaitable[None]], seconds: float | None) -> None:
+async def _first(parts: Sequence[Awaitable[object]], seconds: float | None = None) -> None:
     """Run all parts until the first ends, or time is up; what it raised is raised."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
@@ -66,6 +100,28 @@ async def _first(parts: list[Awaitable[None]], seconds: float | None) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _ended(ends: asyncio.Queue[Exception]) -> None:
+    raise await ends.get()
+
+
+async def _explain(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Tell whom the bot's guard against other bots silences: in a real room its log alone tells."""
+    until: dict[str, float] = {}
+    with sandbox.bot.read_log() as log:
+        while True:
+            for line in log:
+                if '"loop.stopped"' in line:
+                    name = json.loads(line)["user"]
+                    now = time.monotonic()
+                    if until.get(name, now) <= now:
+                        until[name] = now + SILENCE
+                    user = sandbox.cytube.room.find(name)
+                    terminal.show(
+                        GUARDED.format(bot=BOT, user=user.name if user else name, left=until[name] - now), dim=True
+                    )
+            await asyncio.sleep(0.2)
 
 
 async def _watch(sandbox: Sandbox) -> None:
@@ -93,18 +149,22 @@ class Typing:
     async def run(self) -> None:
         """Take lines until the end."""
         self._terminal.prompt = f"{CAST[self._role]}> "
-        async for line in self._terminal.lines():
-            order, _, rest = line.strip().partition(" ")
-            if order in {"/quit", "/exit"}:
-                return
-            try:
-                if order in self._orders:
-                    await self._orders[order](rest.strip())
-                elif line.strip():
-                    await self._me.say(line)
-            except CytubeError as error:
-                self._terminal.show(f"that did not work: {error}", dim=True)
-        if not sys.stdin.isatty():
+        async with aclosing(self._terminal.lines()) as lines:
+            async for typed in lines:
+                line = typed.strip()
+                order, _, rest = line.partition(" ")
+                if order in {"/quit", "/exit"}:
+                    return
+                try:
+                    if order in self._orders:
+                        await self._orders[order](rest.strip())
+                    elif order.startswith("/") and not self._sandbox.cytube.room.chat.is_command(line):
+                        self._terminal.show(f"there is no {order}; /help lists what there is", dim=True)
+                    elif line:
+                        await self._me.say(line)
+                except (RoseyError, TimeoutError) as error:
+                    self._terminal.show(f"that did not work: {error}", dim=True)
+        if not (sys.stdin and sys.stdin.isatty()):
             await asyncio.Event().wait()  # a pipe that ended is no wish to stop
 
     @property
@@ -171,6 +231,7 @@ REMARKS: dict[str, Words] = {
     "pm": lambda line: f"{line['username']} to {line['to']}, privately: {read(line['msg'])[0]}",
     "errorMsg": lambda error: f"CyTube: {error['msg']}",
     "queueFail": lambda error: f"CyTube: {error['msg']}",
+    "cooldown": lambda _: "CyTube: too fast, a line was not said",
     "noflood": lambda error: f"CyTube: {error['msg']}",
 }
 """What is shown of an event beside chat; of others, nothing."""

@@ -91,6 +91,11 @@ class Chat(Part):
             for name, command in commands.items()
         }
 
+    def is_command(self, line: str) -> bool:
+        """Whether CyTube does something for a line that begins with a slash, and does not merely say it."""
+        word = line.partition(" ")[0]
+        return word[1:] in self._commands or _DRINK.fullmatch(word) is not None
+
     def joined(self, user: User) -> None:
         """The history: original times, and nothing that says so."""
         for line in self.history:

@@ -9,14 +9,14 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 from rosey_core.cytube.text import read
 from rosey_core.errors import CytubeError
 from rosey_core.media import parse as parse_link
 from rosey_core.testing.cytube import SimulatedCytube
-from rosey_core.testing.script import WITHIN, ScenarioError, Step, matcher, parse
+from rosey_core.testing.script import WITHIN, ScenarioError, Step, matcher
 from rosey_core.testing.viewer import Viewer
 
 ROLES = {"owner": 5.0, "moderator": 2.0, "viewer": 1.0}
@@ -63,29 +63,34 @@ VIDEOS = (
 _MOST_ITEMS = 12
 
 
-async def play(script: str, cytube: SimulatedCytube, *, name: str = "scenario") -> None:
+async def play(steps: Sequence[Step], cytube: SimulatedCytube, *, seconds: float | None = None) -> None:
     """Play a scenario to its end; then those who came for it leave.
 
     Args:
-        script: its text.
+        steps: what `script.parse` made of it.
         cytube: where; it must be up.
-        name: what the text is called in errors, such as the file's name.
+        seconds: how long it may take, if that matters.
 
     Raises:
-        ScenarioError: it can't be read, or did not go as written.
+        ScenarioError: it did not go as written, or took too long.
     """
-    steps = parse(script, name)
     cast = Cast(cytube)
     loop = asyncio.get_running_loop()
     begin = loop.time()
+    place = ""
     try:
-        for step in steps:
-            if step.at is not None:
-                await asyncio.sleep(begin + step.at - loop.time())
-            try:
-                await cast.play(step)
-            except (CytubeError, TimeoutError, LookupError) as error:
-                raise ScenarioError(f"{step.place}: {error}") from error
+        async with asyncio.timeout(seconds):
+            for step in steps:
+                place = step.place
+                if step.at is not None:
+                    await asyncio.sleep(begin + step.at - loop.time())
+                try:
+                    await cast.play(step)
+                except (CytubeError, TimeoutError, LookupError) as error:
+                    raise ScenarioError(f"{step.place}: {error}") from error
+    except TimeoutError:
+        line, last = (place.rpartition(":")[2] for place in (place, steps[-1].place))
+        raise ScenarioError(f"{place}: the time was up at line {line} of {last}, after {seconds:g} s") from None
     finally:
         await cast.leave()
 

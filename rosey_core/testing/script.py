@@ -31,11 +31,11 @@ ALLOWED = """\
 what a line may be:
   NAME joins              NAME says TEXT          NAME tells NAME TEXT
   NAME leaves             NAME queues LINK        NAME votes NUMBER
-  wait SECONDS            cytube drops NAME       cytube stops      cytube starts
+  wait SECONDS            cytube drops NAME       cytube stops|starts
   expect NAME says TEXT   expect NAME tells NAME TEXT
   expect NAME joins       expect NAME leaves
-`at SECONDS` may stand before all of them, `within SECONDS` behind what is expected; in place of an expected TEXT
-there may be /an expression/. Empty lines, and lines that begin with #, say nothing."""
+`at SECONDS` may stand before each, `within SECONDS` behind what is expected;
+/an expression/ may be an expected TEXT. A line may be empty or begin with #."""
 
 _NAME = r"([A-Za-z0-9_-]{1,20})"
 _TEXT = r"(\S.*)"
@@ -93,7 +93,7 @@ def parse(text: str, name: str = "scenario") -> list[Step]:
             except ValueError as error:
                 wrong.append(f"{name}:{number}: {error}: {line}")
     if wrong:
-        raise ScenarioError("\n".join([*wrong, ALLOWED]))
+        raise ScenarioError("\n".join([f"{name} can't be played:", *wrong, ALLOWED]))
     return steps
 
 
