@@ -173,6 +173,21 @@ def test_a_bug_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CANARY not in result.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has it")
+def test_help_that_can_not_be_written() -> None:
+    """A full disk is a sentence, also for what click prints by itself."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            (sys.executable, "-m", "rosey_core", "--help"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "rosey: its output, or a file of its own, can't be written: No space left on device\n"
+
+
 def test_a_reader_that_goes_away_is_no_noise(home: Path) -> None:
     """`rosey config schema | true` ends quietly."""
     reader, writer = os.pipe()

@@ -78,6 +78,11 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(rows)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """The whole command line; also where help can't be printed."""
+        with exit_codes():
+            return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what it raises becomes an exit code."""
         with exit_codes():
