@@ -21,7 +21,9 @@ from rosey_core.events import ChatMessage
 from rosey_core.host import dispatch
 from rosey_core.host.check import commands_of
 from rosey_core.host.desk import Desk
+from rosey_core.host.home import Counts
 from rosey_core.host.house import House
+from rosey_core.host.inside import Inside
 from rosey_core.host.judges import ask_all
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import survey
@@ -31,10 +33,10 @@ from rosey_core.receipt import Receipt
 class FakePort:
     """A channel that notes what plugins do."""
 
-    name = "cytube"
     prefix = "!"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "cytube") -> None:
+        self.name = name
         self.state = Channel()
         self.acted: list[Action] = []
         self.outcome = Outcome("done")
@@ -106,11 +108,11 @@ class Open:
         for lane in self.house.lanes("cytube", event.event_type):
             lane.put(event)
 
-    def counts(self, name: str) -> dispatch.Counts:
+    def counts(self, name: str) -> Counts:
         """What happened to a plugin."""
-        inside = self.house.places[name, "cytube"].life.inside
-        assert inside is not None
-        return inside.counts
+        home = self.house.places[name, "cytube"].life.home
+        assert isinstance(home, Inside)
+        return home.counts
 
     async def settle(self, *names: str) -> None:
         """Wait until the lanes of these plugins are dry."""
@@ -126,6 +128,13 @@ class Open:
             while self.house.places[name, "cytube"].life.state != state:
                 self._changed.clear()
                 await self._changed.wait()
+
+
+def inside(home: Open, name: str) -> Inside:
+    """A plugin's instance."""
+    found = home.house.places[name, "cytube"].life.home
+    assert isinstance(found, Inside)
+    return found
 
 
 @asynccontextmanager
@@ -248,7 +257,7 @@ async def test_help(tmp_path: Path) -> None:
 
 async def test_a_command_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that does not come back is cut off and the user told; meanwhile others are answered."""
-    monkeypatch.setattr("rosey_core.host.desk.COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr("rosey_core.host.inside.COMMAND_SECONDS", 0.3)
     async with opened(tmp_path, "hanger", "echo") as home:
         home.desk.line(line("!hang"))
         home.desk.line(line("!echo meanwhile"))
@@ -352,7 +361,7 @@ async def test_a_sleeping_judge_is_left_alone(tmp_path: Path) -> None:
 async def test_acting_needs_a_grant(tmp_path: Path) -> None:
     """An action without its grant is refused with a reason, and never reaches the channel."""
     async with opened(tmp_path, "censor") as home:
-        outcome = await home.house.places["censor", "cytube"].context().say("hi").outcome()
+        outcome = await inside(home, "censor").context("cytube").say("hi").outcome()
         assert outcome == Outcome("refused", "censor was not granted chat.send")
         assert home.port.acted == []
 
@@ -361,14 +370,14 @@ async def test_state_needs_a_grant(tmp_path: Path) -> None:
     """ctx.channel without its grant is an error that says what to add."""
     async with opened(tmp_path, "censor", "recorder") as home:
         with pytest.raises(PluginError, match=r'add "channel.state" to the asks'):
-            _ = home.house.places["censor", "cytube"].context().channel
-        assert home.house.places["recorder", "cytube"].context().channel is home.port.state
+            _ = inside(home, "censor").context("cytube").channel
+        assert inside(home, "recorder").context("cytube").channel is home.port.state
 
 
 async def test_secrets_are_read_for_plugins(tmp_path: Path) -> None:
     """A plugin reads the secrets that its settings name."""
     async with opened(tmp_path, "censor") as home:
-        assert home.house.places["censor", "cytube"].context().secret(Secret(env="X")) == "hunter2"
+        assert inside(home, "censor").context("cytube").secret(Secret(env="X")) == "hunter2"
 
 
 async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
@@ -389,7 +398,7 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
     )
     changed = asyncio.Event()
     house.changed = changed.set
-    house.load(known.values(), {"one": FakePort(), "two": FakePort()})
+    house.load(known.values(), {name: FakePort(name) for name in channels})
     for channel in channels:
         for lane in house.lanes(channel, "chat.message"):
             lane.put(line("early"))
@@ -399,10 +408,10 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
         while any(place.life.state != "running" for place in places):
             changed.clear()
             await changed.wait()
-        assert places[0].life.inside is places[1].life.inside
+        assert places[0].life.home is places[1].life.home
         for place in places:
             assert place.lane is not None
             await place.lane.drained()
     await house.stop(1)
-    assert places[0].life.inside is not None
-    assert places[0].life.inside.plugin.calls == ["start", "start", "early", "early"]  # type: ignore[attr-defined]
+    assert places[0].life.home is not None
+    assert places[0].life.home.plugin.calls == ["start", "start", "early", "early"]

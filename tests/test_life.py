@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import sleep
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,10 +15,12 @@ from rosey_core.envelope import NOTHING, NormalizedEvent
 from rosey_core.errors import NotReady, PluginError, Unavailable
 from rosey_core.events import ChatMessage
 from rosey_core.host.budget import Budgets
-from rosey_core.host.dispatch import Inside
+from rosey_core.host.dispatch import Dispatch
 from rosey_core.host.hookspecs import hookimpl
+from rosey_core.host.inside import Inside
 from rosey_core.host.life import Life
 from rosey_core.host.ownership import exception_handler, task_factory
+from rosey_core.manifest import Manifest, Settings
 from rosey_core.testing.clock import run_virtual
 
 
@@ -103,6 +106,39 @@ def line(text: str) -> NormalizedEvent:
     return NormalizedEvent("chat.message", "cytube", ChatMessage("bob", text), 1.0, NOTHING, "c", "cytube", 1)
 
 
+class Port:
+    """A channel that is never used."""
+
+    name = "cytube"
+    prefix = "!"
+
+
+def life_of(plugin: Callable[[], Plugin], budgets: Budgets, changed: Callable[[], None]) -> Life[Inside]:
+    """A life of what `plugin` makes, in one channel."""
+
+    class Maker:
+        manifest = Manifest(name="p", summary="A plugin.")
+
+        def __new__(cls, settings: Settings) -> Any:
+            return plugin()
+
+    def make(parked: Callable[[str], None]) -> Inside:
+        home = Inside(
+            Maker,
+            {},
+            host=cast("Any", type("Host", (), {"clock": None})),
+            grants=frozenset(),
+            directory=Path(),
+            budgets=budgets,
+            log=structlog.get_logger(),
+            parked=parked,
+        )
+        home.enter(cast("Any", Port()), {})
+        return home
+
+    return Life("p", make, log=structlog.get_logger(), changed=changed)
+
+
 class Rig:
     """A life with one lane."""
 
@@ -114,22 +150,16 @@ class Rig:
         self.states: list[str] = []
         budgets = Budgets()
         self.ticker = asyncio.create_task(budgets.run())
-        self.life = Life(
-            "p",
-            lambda: plugin,
-            budgets=budgets,
-            log=structlog.get_logger(),
-            changed=lambda: self.states.append(self.life.state),
-        )
-        lane = self.life.lane(cast("Any", object()))
+        self.life = life_of(lambda: plugin, budgets, lambda: self.states.append(self.life.state))
+        lane = self.life.lane("cytube")
         assert lane is not None
         self.lane = lane
 
     @property
-    def inside(self) -> Inside:
-        """The instance."""
-        assert self.life.inside is not None
-        return self.life.inside
+    def calls(self) -> Dispatch:
+        """The calls of the instance."""
+        assert self.life.home is not None
+        return self.life.home._dispatch
 
     async def tell(self, *texts: str) -> None:
         """Put lines into the lane and wait until it is dry."""
@@ -174,10 +204,10 @@ def test_an_error_that_can_not_be_told() -> None:
 
     async def scenario(rig: Rig) -> None:
         await rig.tell("unspeakable", "fine")
-        assert rig.inside.counts.errors == 1
-        assert rig.inside.counts.last_error == "chat.message: UnspeakableError: (its text can't be told)"
+        assert rig.calls.counts.errors == 1
+        assert rig.calls.counts.last_error == "chat.message: UnspeakableError: (its text can't be told)"
         with pytest.raises(PluginError, match="p failed: UnspeakableError"):
-            await rig.inside.ask("command x", rig.plugin.unspeakable, seconds=1)
+            await rig.calls.ask("command x", rig.plugin.unspeakable, seconds=1)
         assert rig.life.state == "running"
 
     assert lives(scenario)[:3] == ["start", "unspeakable", "fine"]
@@ -188,7 +218,7 @@ def test_a_dropped_task_that_fails_is_counted() -> None:
 
     async def scenario(rig: Rig) -> None:
         await rig.tell("lost", "fine")
-        assert rig.inside.counts.last_error == "task: ValueError: lost"
+        assert rig.calls.counts.last_error == "task: ValueError: lost"
 
     lives(scenario)
 
@@ -201,7 +231,7 @@ def test_parked_is_stopped() -> None:
         await sleep(5)
         assert rig.states == ["running", "parked"]
         assert rig.life.reason == "chat.message was over its budget 3 times in a row"
-        assert not rig.inside.owner.tasks
+        assert not rig.calls.owner.tasks
 
     assert lives(scenario) == ["start", "hang", "hang", "hang", "stop", "tick 0 ended"]
 
@@ -213,7 +243,7 @@ def test_parked_though_it_swallows() -> None:
         await rig.tell(*["swallow"] * 10)
         await sleep(5)
         assert rig.states == ["running", "parked"]
-        assert rig.inside.counts.overdue == 3
+        assert rig.calls.counts.overdue == 3
 
     assert lives(scenario) == ["start", *["swallow", "swallowed"] * 3, "stop", "tick 0 ended"]
 
@@ -224,7 +254,7 @@ def test_strikes_are_counted_for_each_thing() -> None:
     async def scenario(rig: Rig) -> None:
         for _ in range(3):
             await rig.tell("hang")
-            await rig.inside.ask("command x", rig.plugin.fine, seconds=1)
+            await rig.calls.ask("command x", rig.plugin.fine, seconds=1)
         assert rig.life.state == "parked"
 
     lives(scenario)
@@ -247,9 +277,9 @@ def test_a_late_answer_is_none() -> None:
         task = asyncio.current_task()
         assert task is not None
         with pytest.raises(Unavailable, match="p took longer than 1 s"):
-            await rig.inside.ask("command x", rig.plugin.swallow, seconds=1)
+            await rig.calls.ask("command x", rig.plugin.swallow, seconds=1)
         assert task.cancelling() == 0
-        assert rig.inside.counts.overdue == 1
+        assert rig.calls.counts.overdue == 1
 
     lives(scenario)
 
@@ -258,12 +288,12 @@ def test_a_cancelled_asker_stays_cancelled() -> None:
     """Who cancels a question ends it, also when the plugin swallows that."""
 
     async def scenario(rig: Rig) -> None:
-        asking = asyncio.create_task(rig.inside.ask("command x", rig.plugin.swallow, seconds=60))
+        asking = asyncio.create_task(rig.calls.ask("command x", rig.plugin.swallow, seconds=60))
         await sleep(1)
         asking.cancel()
         await asyncio.wait((asking,))
         assert asking.cancelled()
-        assert rig.inside.counts.overdue == 0
+        assert rig.calls.counts.overdue == 0
 
     lives(scenario)
 
@@ -301,7 +331,7 @@ def test_a_retry_that_is_no_time(retry: Any) -> None:
         await sleep(5)
         assert rig.life.state == "failed"
         assert "Error" in rig.life.reason
-        assert not rig.inside.owner.tasks
+        assert not rig.calls.owner.tasks
 
     plugin = Plugin()
     plugin.notready = [retry]
@@ -321,10 +351,10 @@ def test_a_task_of_the_constructor() -> None:
 
     async def scenario() -> str:
         asyncio.get_running_loop().set_task_factory(task_factory)
-        life = Life("p", Eager, budgets=Budgets(), log=structlog.get_logger(), changed=lambda: None)
+        life = life_of(Eager, Budgets(), lambda: None)
         await sleep(1)
-        assert life.inside is not None
-        plugin = cast("Eager", life.inside.plugin)
+        assert life.home is not None
+        plugin = cast("Eager", life.home.plugin)
         return repr(plugin.task.exception())
 
     assert run_virtual(scenario()) == "PluginError('p raised SystemExit: 3 in a task')"

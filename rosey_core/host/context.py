@@ -63,9 +63,9 @@ class Context:
 
     def __init__(
         self,
+        *,
         port: Port,
         host: Host,
-        *,
         plugin: str,
         grants: frozenset[str],
         settings: Settings,

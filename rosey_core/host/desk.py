@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from rosey_core.host.context import Port
     from rosey_core.host.house import House, Place
 
-COMMAND_SECONDS = 10.0
-
 
 class Desk:
     """The commands of one channel.
@@ -81,20 +79,21 @@ class Desk:
             self._port.act(SendMessage(text=gone), plugin="rosey", reply=True)
             return
         answer = await self._answer(row, place, call)
-        if answer:
-            receipt = place.context(reply=True).say(answer)
+        if answer and SendMessage.grant not in place.grants:
+            reason = f"{row.plugin} was not granted {SendMessage.grant}"
+            self._log.warning("reply.lost", command=row.name, plugin=row.plugin, reason=reason)
+        elif answer:
+            receipt = self._port.act(SendMessage(text=answer), plugin=row.plugin, reply=True)
             outcome = await receipt.outcome()
             if outcome.state in {"refused", "dropped"}:
                 self._log.warning("reply.lost", command=row.name, plugin=row.plugin, reason=outcome.reason)
 
     async def _answer(self, row: Command, place: Place, call: CommandCall) -> str:
         typed = f"{self._prefix}{row.name}"
-        if (inside := place.running) is None:
+        if (home := place.running) is None:
             return f"{typed} is not available now."
-        method = place.commands[row.spec.name]
-        ctx = place.context(reply=True)
         try:
-            answer = await inside.ask(f"command {row.spec.name}", lambda: method(ctx, call), seconds=COMMAND_SECONDS)
+            answer = await home.command(call)
         except Unavailable:
             return f"{typed} is busy or took too long; try again later."
         except PluginError:

@@ -1,4 +1,4 @@
-"""Calls one plugin instance inside the daemon: hooks in its lanes, questions beside them.
+"""Calls one plugin object in this process: hooks in its lanes, questions beside them.
 
 Whatever the plugin does (raise anything, hang, exit) ends here: it is counted, logged once in a while, and the next
 event goes on. A plugin that is over its budget three times in a row at the same thing is parked.
@@ -10,10 +10,9 @@ Things that don't work: pluggy's own caller (stops at the first exception, can't
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.charge import CALL, Call
@@ -21,6 +20,7 @@ from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent
 from rosey_core.errors import PluginError, Unavailable, told
 from rosey_core.host.budget import Budgets
 from rosey_core.host.context import Context
+from rosey_core.host.home import Counts, Deliver
 from rosey_core.host.hookspecs import EVENT_HOOKS, Hears, examine
 from rosey_core.host.ownership import OWNER, Owner, owned_by
 
@@ -28,15 +28,6 @@ HOOK_SECONDS = 5.0
 QUESTIONS_AT_ONCE = 8
 STRIKES = 3
 LOG_AGAIN = 60.0
-
-
-class Counts(msgspec.Struct):
-    """What happened to one instance, for `rosey status`."""
-
-    calls: int = 0
-    errors: int = 0
-    overdue: int = 0
-    last_error: str = ""
 
 
 def heard(hears: Hears, metadata: Metadata) -> bool:
@@ -56,8 +47,8 @@ def heard(hears: Hears, metadata: Metadata) -> bool:
 Invoke = Callable[[Context, Any], Any]
 
 
-class Inside:
-    """One plugin object, run in the daemon.
+class Dispatch:
+    """The calls of one plugin object.
 
     Args:
         name: the plugin's name.
@@ -111,7 +102,7 @@ class Inside:
             or (self._raw is not None and event_type.startswith("raw."))
         )
 
-    def deliver_to(self, ctx: Context) -> Callable[[Sequence[NormalizedEvent]], Awaitable[None]]:
+    def deliver_to(self, ctx: Context) -> Deliver:
         """The end of this plugin's lane in one channel; `ctx` is that channel's."""
         call: Call | None = None
         by_type, raw, many = self._by_type, self._raw, self._many
@@ -210,13 +201,13 @@ class Inside:
             self._budgets.release(call)
             CALL.set(outer)
 
-    async def hook(self, name: str, ctx: Context, *, seconds: float) -> Any:
-        """Call one of the hooks that belong to no event (`start`, `stop`), if the plugin has it."""
+    async def hook(self, name: str, ctx: Context, subject: object = None, *, seconds: float) -> Any:
+        """Call one of the hooks that are questions (`start`, `stop`, `judge`), if the plugin has it. As `ask`."""
         found = self.hooks.get(name)
         if found is None:
             return None
         invoke = found.invoker()
-        return await self.ask(name, lambda: invoke(ctx, None), seconds=seconds)
+        return await self.ask(name, lambda: invoke(ctx, subject), seconds=seconds)
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

@@ -17,51 +17,54 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
-from rosey_core.config import Config, Secret
-from rosey_core.errors import PluginError, Unavailable, told
+from rosey_core.config import Config, PluginConfig, Secret
+from rosey_core.errors import Unavailable, told
 from rosey_core.grants import grant_to_read
 from rosey_core.host.budget import Budgets
-from rosey_core.host.context import Context, Port
+from rosey_core.host.context import Port
 from rosey_core.host.describe import load
-from rosey_core.host.dispatch import Counts, Inside
+from rosey_core.host.home import Counts, Home
+from rosey_core.host.inside import Inside
 from rosey_core.host.judges import STRIKES, Judge
 from rosey_core.host.lane import Lane
-from rosey_core.host.life import Life
-from rosey_core.host.queries import Query, queries_of
+from rosey_core.host.life import ALIVE, Life
 from rosey_core.host.registry import Known, enabled_in, settings_of
-from rosey_core.manifest import COMMAND, Manifest, marked
-
-QUERY_SECONDS = 2.0
+from rosey_core.manifest import Description
 
 
 class Place:
     """One plugin in one channel: where its events go, and how it is asked there."""
 
-    def __init__(self, known: Known, port: Port, life: Life) -> None:
-        self.known = known
-        self.name = known.name
-        self.port = port
+    def __init__(
+        self,
+        description: Description,
+        channel: str,
+        grants: frozenset[str],
+        life: Life[Any],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.name = description.name
+        self.channel = channel
+        self.grants = grants & frozenset(description.asks)
         self.life = life
-        self.grants = frozenset[str]()
-        self.lane: Lane | None = None
-        self.commands: dict[str, Callable[..., Any]] = {}
-        self.queries: dict[str, Query] = {}
+        self.lane: Lane | None = life.lane(channel)
         self.judge: Judge | None = None
-        self.context: Callable[..., Context] = Context
+        if life.home is not None and "judge" in description.hooks and "judge" in self.grants:
+            self.judge = Judge(self.name, life.home, log)
 
     @property
-    def running(self) -> Inside | None:
+    def running(self) -> Home | None:
         """The instance, while it takes questions."""
-        return self.life.inside if self.life.state == "running" else None
+        return self.life.home if self.life.state == "running" else None
 
     def status(self) -> dict[str, Any]:
         """The place as `rosey status` shows it."""
         reason = self.life.reason
         if self.judge is not None and (seconds := self.judge.rest(asyncio.get_running_loop().time())):
             reason = f"as a judge it was late {STRIKES} times and is not asked for {seconds:.0f} s"
-        counts = self.life.inside.counts if self.life.inside else Counts()
+        counts = self.life.home.counts if self.life.home else Counts()
         return {
-            "channel": self.port.name,
+            "channel": self.channel,
             "run": "inside",
             "state": self.life.state,
             "reason": reason,
@@ -108,72 +111,68 @@ class House:
         self._state = state
         self._log = log
         self._publish = publish
-        self._lives: dict[tuple[str, str], Life] = {}
+        self._lives: list[Life[Any]] = []
 
     def load(self, known: Iterable[Known], ports: Mapping[str, Port]) -> None:
-        """Make a place for every plugin that is ready, in every channel where it is on. Imports, starts nothing."""
+        """Make a place for every plugin that is ready, in every channel where it is on. Starts nothing."""
         for plugin in known:
-            if plugin.state != "ready":
-                continue
-            try:
-                cls = load(plugin.name, plugin.value)
-                for channel, port in ports.items():
-                    if enabled_in(self._config.plugins[plugin.name], channel):
-                        self.places[plugin.name, channel] = self._place(plugin, cls, port)
-            except BaseException as error:  # an import may raise anything, and so may a plugin's own settings
-                self.failures[plugin.name] = f"it can't be loaded: {told(error)}"
-                self._log.exception("plugin.broken", plugin=plugin.name)
+            if plugin.state == "ready" and plugin.description is not None:
+                config = self._config.plugins[plugin.name]
+                here = {name: port for name, port in ports.items() if enabled_in(config, name)}
+                try:
+                    self._load(plugin, plugin.description, config, here)
+                except BaseException as error:  # an import may raise anything, and so may a plugin's own settings
+                    self.failures[plugin.name] = f"it can't be loaded: {told(error)}"
+                    self._log.exception("plugin.broken", plugin=plugin.name)
 
-    def _place(self, known: Known, cls: type[Any], port: Port) -> Place:
-        manifest: Manifest = cls.manifest
-        config = self._config.plugins[known.name]
-        log = self._log.bind(plugin=known.name, channel=port.name)
-        typed = partial(msgspec.convert, type=manifest.settings)
-        own = settings_of(config, port.name)
-        key = (known.name, "" if manifest.shared else port.name)
-        if key not in self._lives:
-            self._lives[key] = Life(
-                known.name,
-                lambda: cls(typed(config.settings if manifest.shared else own)),
-                budgets=self.budgets,
-                log=self._log.bind(plugin=known.name) if manifest.shared else log,
-                changed=lambda: self.changed(),
-            )
-        life = self._lives[key]
-        place = Place(known, port, life)
-        if (inside := life.inside) is None:
-            return place
-        place.grants = frozenset(config.grant) & frozenset(manifest.asks)
-        place.context = partial(
-            Context,
-            port,
-            self,
-            plugin=known.name,
-            grants=place.grants,
-            settings=typed(own),
-            directory=self._state / "plugins" / known.name,
+    def _load(self, known: Known, description: Description, config: PluginConfig, ports: Mapping[str, Port]) -> None:
+        cls = load(known.name, known.value)
+        grants = frozenset(config.grant) & frozenset(description.asks)
+        for group in (ports,) if description.shared else ({name: port} for name, port in ports.items()):
+            log = self._log.bind(plugin=known.name)
+            if not description.shared:
+                log = log.bind(channel=next(iter(group)))
+            make = partial(self._inside, cls, config, group, grants, log)
+            life = Life(known.name, make, log=log, changed=lambda: self.changed())
+            self._lives.append(life)
+            for name in group:
+                self.places[known.name, name] = Place(description, name, grants, life, log.bind(channel=name))
+
+    def _inside(
+        self,
+        cls: type[Any],
+        config: PluginConfig,
+        ports: Mapping[str, Port],
+        grants: frozenset[str],
+        log: FilteringBoundLogger,
+        parked: Callable[[str], None],
+    ) -> Inside:
+        shared, name = cls.manifest.shared, cls.manifest.name
+        home = Inside(
+            cls,
+            config.settings if shared else settings_of(config, next(iter(ports))),
+            host=self,
+            grants=grants,
+            directory=self._state / "plugins" / name,
+            budgets=self.budgets,
             log=log,
-            spawn=inside.owner.spawn,
+            parked=parked,
         )
-        place.commands = {spec.name: getattr(inside.plugin, name) for name, spec in marked(cls, COMMAND).items()}
-        place.queries = queries_of(inside.plugin)
-        place.lane = life.lane(place.context())
-        if "judge" in inside.hooks and "judge" in place.grants:
-            place.judge = Judge(inside, place.context, log)
-        return place
+        for channel, port in ports.items():
+            home.enter(port, settings_of(config, channel))
+        return home
 
     def start(self) -> None:
         """Start every plugin that was made."""
-        for life in self._lives.values():
+        for life in self._lives:
             life.start()
 
     async def stop(self, seconds: float) -> None:
         """Let the lanes run dry, then end every plugin; all within `seconds`."""
-        lives = self._lives.values()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds / 2):
-                await asyncio.gather(*(life.drained() for life in lives))
-        await asyncio.gather(*(life.stop(seconds / 2) for life in lives))
+                await asyncio.gather(*(life.drained() for life in self._lives))
+        await asyncio.gather(*(life.stop(seconds / 2) for life in self._lives))
 
     def lanes(self, channel: str, event_type: str) -> tuple[Lane, ...]:
         """The lanes that an event of this type goes to."""
@@ -183,10 +182,10 @@ class House:
             for (_, name), place in self.places.items()
             if name == channel
             and place.lane is not None
-            and place.life.inside is not None
-            and place.life.state in {"starting", "waiting", "running"}
+            and place.life.state in ALIVE
             and (not needed or needed in place.grants)
-            and place.life.inside.wants(event_type)
+            and place.life.home is not None
+            and place.life.home.wants(event_type)
         )
 
     def places_of(self, plugin: str) -> list[Place]:
@@ -211,15 +210,10 @@ class House:
             PluginError: if there is no such query, or it failed.
         """
         place = self.places.get((plugin, channel))
-        if place is None or (inside := place.running) is None:
+        if place is None or (home := place.running) is None:
             state = place.life.state if place else "not enabled"
             raise Unavailable(f"{plugin} is {state} in {channel}")
-        query = place.queries.get(name)
-        if query is None:
-            raise PluginError(f"{plugin} has no query {name}; it has {', '.join(place.queries) or 'none'}")
-        arguments = query.arguments(args)
-        ctx = place.context()
-        return await inside.ask(f"query {name}", lambda: query.function(ctx, **arguments), seconds=QUERY_SECONDS)
+        return await home.query(channel, name, args)
 
     def publish(self, plugin: str, name: str, data: Any) -> None:
         """Publish a plugin's own event."""

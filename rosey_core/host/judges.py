@@ -8,15 +8,14 @@ row, and a judge is not asked for a minute.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.envelope import NormalizedEvent, Verdict
 from rosey_core.errors import PluginError
-from rosey_core.host.context import Context
-from rosey_core.host.dispatch import Inside
+from rosey_core.host.home import Home
 
 SECONDS = 0.25
 STRIKES = 3
@@ -27,16 +26,14 @@ class Judge:
     """One judge in one channel, and its breaker.
 
     Args:
-        inside: the plugin; it has the hook `judge`.
-        context: makes the plugin's view of the channel.
+        name: the plugin's name.
+        home: the plugin; it has the hook `judge`.
         log: bound to the plugin's name and the channel's.
     """
 
-    def __init__(self, inside: Inside, context: Callable[[], Context], log: FilteringBoundLogger) -> None:
-        self.name = inside.name
-        self._inside = inside
-        self._context = context
-        self._invoke = inside.hooks["judge"].invoker()
+    def __init__(self, name: str, home: Home, log: FilteringBoundLogger) -> None:
+        self.name = name
+        self._home = home
         self._log = log
         self._late = 0
         self._resting_until = 0.0
@@ -50,7 +47,7 @@ class Judge:
         if not late:
             self._late = 0
             return
-        self._inside.overran("judge")
+        self._home.overran("judge")
         self._late += 1
         if self._late >= STRIKES:
             self._late, self._resting_until = 0, now + REST
@@ -58,10 +55,8 @@ class Judge:
 
     async def ask(self, event: NormalizedEvent, seconds: float) -> object:
         """The judge's own answer, whatever it is. Raises `TimeoutError` after `seconds`."""
-        ctx = self._context()
-        asking = self._inside.ask("judge", lambda: self._invoke(ctx, event), seconds=5.0)
         # In a task of its own: a judge that swallows its cancellation must not hold the channel.
-        task = asyncio.get_running_loop().create_task(asking, name=f"judge {self.name}")
+        task = asyncio.get_running_loop().create_task(self._home.judge(event), name=f"judge {self.name}")
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             await asyncio.wait((task,), timeout=seconds)

@@ -1,0 +1,71 @@
+"""Where a plugin lives, as the daemon sees it: what can be told and asked of an instance, wherever it runs.
+
+`inside` is the home in the daemon; `outside` is the daemon's end of one in another process, where there is an
+`inside` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from rosey_core.envelope import NormalizedEvent
+from rosey_core.host.commands import CommandCall
+
+START_SECONDS = 30.0
+STOP_SECONDS = 5.0
+COMMAND_SECONDS = 10.0
+QUERY_SECONDS = 2.0
+JUDGE_SECONDS = 5.0
+
+Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[None]]
+"""Takes the next events of a channel, a list of 1 to 256; its return means handled. It does not raise."""
+
+
+class Counts(msgspec.Struct):
+    """What happened to one instance, for `rosey status`."""
+
+    calls: int = 0
+    errors: int = 0
+    overdue: int = 0
+    last_error: str = ""
+
+
+class Home(Protocol):
+    """One instance of a plugin. Questions raise `Unavailable` when it has no time, and `PluginError` for the rest."""
+
+    @property
+    def counts(self) -> Counts:
+        """What happened to it."""
+
+    def wants(self, event_type: str) -> bool:
+        """Whether any hook is for this event type."""
+
+    def deliver_to(self, channel: str) -> Deliver:
+        """The end of the lane of one channel."""
+
+    async def start(self) -> None:
+        """Call `start`; it has 30 s. Raises `NotReady` when it should be tried again."""
+
+    async def stop(self, seconds: float) -> None:
+        """Call `stop` and end what the plugin left running, within about `seconds`. Raises nothing."""
+
+    async def tidy(self) -> None:
+        """End what a start in vain left running."""
+
+    def retire(self) -> None:
+        """From now on it is told no more: its lanes end with what each does just now."""
+
+    async def command(self, call: CommandCall) -> Any:
+        """What the plugin answers to a command; it has 10 s."""
+
+    async def query(self, channel: str, name: str, args: Mapping[str, Any]) -> Any:
+        """What the plugin answers to a query; it has 2 s."""
+
+    async def judge(self, event: NormalizedEvent) -> Any:
+        """What the plugin says of a line."""
+
+    def overran(self, what: str) -> None:
+        """Count that it took too long."""
