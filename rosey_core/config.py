@@ -87,11 +87,14 @@ class PluginChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[plugins.NAME]`: whether it runs, where, what it may do, and its settings.
 
-    `commands` renames: `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches it off.
+    `run`: `inside` the daemon, or in a `process` of its own; by default what is bundled runs inside, and what others
+    publish in a process. `python` is the interpreter of that process, if not rosey's own. `commands` renames:
+    `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches it off.
     """
 
     enabled: bool = False
-    run: Literal["inside"] = "inside"
+    run: Literal["", "inside", "process"] = ""
+    python: str = ""
     grant: tuple[str, ...] = ()
     settings: dict[str, Any] = {}
     channels: dict[str, PluginChannel] = {}

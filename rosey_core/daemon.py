@@ -14,14 +14,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
 from rosey_core import __version__, log, subjects
-from rosey_core.bus.access import core_user, owner_user
+from rosey_core.bus.access import core_user, owner_user, worker_user
 from rosey_core.bus.broker import Broker
 from rosey_core.bus.bus import Bus, Login
 from rosey_core.clock import wall
@@ -36,7 +36,8 @@ from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of, problems
 from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
-from rosey_core.host.registry import Known, is_enabled, survey
+from rosey_core.host.registry import Known, installed, is_enabled, runs, survey
+from rosey_core.host.workers import Workers
 from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.preflight import preflight
 from rosey_core.requests import Requests
@@ -67,6 +68,8 @@ class Daemon:
         self._sites: dict[str, Site] = {}
         self._pipelines: dict[str, Pipeline] = {}
         self._bus = Bus(self._log_in, name="core", gap=_gap, log=self._log.bind(part="bus"))
+        self._passwords: dict[str, str] = {}
+        self._workers = Workers(self._bus, self._pipelines, self._ask_plugin, self._worker_login, self._log)
         self._house = House(
             self._config,
             loaded.state,
@@ -74,6 +77,7 @@ class Daemon:
             log=self._log,
             publish=self._publish_own,
             read_secret=self._read_secret,
+            workers=self._workers,
         )
         self._requests = Requests(
             self._pipelines, self._config.first_channel, self._house, self._bus.answer, self._log
@@ -185,6 +189,18 @@ class Daemon:
     async def _log_in(self) -> Login:
         return await self._login()
 
+    async def _worker_login(self, plugin: str) -> Login:
+        if self._broker is None:
+            raise PluginError("a plugin in a process of its own needs the embedded nats-server as yet")
+        while True:
+            try:
+                return Login(await self._broker.ready(), plugin, self._passwords[plugin])
+            except BrokerError:  # it is told by whoever keeps it running
+                await asyncio.sleep(1.0)
+
+    async def _ask_plugin(self, plugin: str, name: str, channel: str, args: Mapping[str, Any]) -> Any:
+        return await self._house.query(plugin, name, channel, args)
+
     def _logins(self) -> Callable[[], Awaitable[Login]]:
         """How the bus logs in; in embedded mode this starts the broker as well."""
         nats = self._config.nats
@@ -205,6 +221,13 @@ class Daemon:
             users.append(owner_user(name, user, password, tuple(self._config.channels)))
         core = core_user()
         log.add_secret(core.password)
+        points = installed()
+        for name in self._config.plugins:
+            if is_enabled(self._config, name) and runs(self._config, name, points.get(name)) == "process":
+                worker = worker_user(name)
+                log.add_secret(worker.password)
+                self._passwords[name] = worker.password
+                users.append(worker)
         broker = self._broker = Broker(nats, self._loaded.state / "nats", (core, *users), self._log.bind(part="nats"))
         try:
             broker.spawn()
@@ -221,6 +244,7 @@ class Daemon:
             pipeline.look_again()
 
     async def _listen(self) -> None:
+        await self._workers.listen()
         await self._bus.subscribe(subjects.commands_all(), self._requests.action)
         for known in self._known.values():
             if known.state != "ready" or known.description is None:

@@ -45,6 +45,12 @@ def grant_to_read(event_type: str) -> str:
     return "chat.pm" if event_type == "chat.pm" else _BY_FAMILY[event_type.partition(".")[0]]
 
 
+def may_read(grants: frozenset[str], event_type: str) -> bool:
+    """Whether whoever has these grants is told of such events."""
+    needed = grant_to_read(event_type)
+    return not needed or needed in grants
+
+
 def is_grant(name: str) -> bool:
     """Whether `name` is a grant at all."""
     return name in ALL_GRANTS or (name.startswith("query:") and len(name) > len("query:"))

@@ -113,6 +113,11 @@ class Pipeline:
         self._judging = False
         self._behind: list[Data] = []
 
+    @property
+    def seen(self) -> int:
+        """The number of the last event that is in the state."""
+        return self._sequence.last
+
     async def hear(self, drafts: list[Draft]) -> None:
         """Take what CyTube sent, in order. Nothing that goes wrong with one draft stops the next."""
         now = asyncio.get_running_loop().time

@@ -57,6 +57,11 @@ class Sequence:
         self._next = reserved(path)
         self._reserve(self._next + BLOCK)
 
+    @property
+    def last(self) -> int:
+        """The last number that was taken."""
+        return self._next - 1
+
     def take(self) -> int:
         """The next number."""
         number = self._next

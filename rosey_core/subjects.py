@@ -39,6 +39,17 @@ def plugin_query(plugin: str, name: str) -> tuple[str, str]:
     return f"{PLUGINS}.{plugin}.{name}", f"{EVENTS}.{plugin}.query.{name}"
 
 
+def worker(plugin: str, *way: str) -> str:
+    """A subject between the daemon and a plugin's worker: `hook`, `control` (to it), `do`, `ask`, `reply` (of it)."""
+    return ".".join((PLUGINS, plugin, *way))
+
+
+def of_worker(subject: str) -> tuple[str, tuple[str, ...]]:
+    """The plugin and the rest of a subject that `worker` built."""
+    plugin, *way = subject.removeprefix(f"{PLUGINS}.").split(".")
+    return plugin, tuple(way)
+
+
 def commands_all() -> str:
     """A pattern for every action that the owner's tools ask for."""
     return f"{COMMANDS}.>"

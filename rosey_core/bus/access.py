@@ -68,6 +68,22 @@ def owner_user(name: str, user: NatsUser, password: str, channels: Iterable[str]
     return BrokerUser(name, password, tuple(publish), (*read, f"{inbox(name)}.>"))
 
 
+def worker_user(plugin: str, password: str = "") -> BrokerUser:
+    """A plugin's process: what it says to the daemon, its own events, and nothing else; it hears what is said to it.
+
+    What it may do in a channel is the daemon's to check, request by request: only this user may publish below the
+    plugin's `do`, so who asks is a fact.
+    """
+    own = tuple(f"{subjects.worker(plugin, way)}.>" for way in ("do", "ask", "reply"))
+    hears = tuple(f"{subjects.worker(plugin, way)}.>" for way in ("hook", "control"))
+    return BrokerUser(
+        plugin,
+        password or token_urlsafe(32),
+        (*own, subjects.plugin_event(plugin, "*"), subjects.heartbeat(plugin)),
+        (*hears, f"{inbox(plugin)}.>"),
+    )
+
+
 def inbox(name: str) -> str:
     """The prefix of a user's inboxes."""
     return f"_INBOX_{name}"

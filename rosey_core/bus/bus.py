@@ -70,6 +70,7 @@ class Bus:
         self._closed = False
         self._told = -LOG_EVERY
         self._subscriptions: dict[str, Take] = {}
+        self.lost: Callable[[str], None] = lambda _: None
 
     @property
     def connected(self) -> bool:
@@ -106,17 +107,27 @@ class Bus:
         self._wake.set()
         return True
 
-    def publish_own(self, subject: str, payload: bytes) -> None:
-        """The same for what belongs to no channel: a plugin's own event.
+    def publish_own(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """The same for what belongs to no channel: a plugin's own event, a request with a `reply` subject.
 
         Raises:
             BusError: it is bigger than the server takes, or too many of that sort wait already.
         """
         if len(payload) > self._max_payload:
             raise BusError(f"its {len(payload)} bytes are more than NATS takes at once ({self._max_payload})")
-        if not self._outbox.put(_command(subject, payload), "", 0):
+        if not self._outbox.put(_command(subject, payload, reply), "", 0):
             raise BusError("too much waits for NATS already")
         self._wake.set()
+
+    def request(self, subject: str, payload: bytes, reply: str) -> None:
+        """Publish a request now: one that waited for NATS would be answered when nobody asks any more.
+
+        Raises:
+            BusError: NATS is away, or as for `publish_own`.
+        """
+        if self._link is None:
+            raise BusError(self.reason)
+        self.publish_own(subject, payload, reply)
 
     def answer(self, reply: str, payload: bytes) -> None:
         """Answer a request, if `access.may_answer` allows the reply subject.
@@ -225,6 +236,7 @@ class Bus:
         finally:
             self._link = None
             self.reason = link.reason or "closed"
+            self.lost(self.reason)
             self._up.clear()
             self._progress.set()
             pump.cancel()
@@ -258,5 +270,6 @@ class Bus:
         return _command(*self._gap(channel, *lost))
 
 
-def _command(subject: str, payload: bytes) -> bytes:
-    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload)
+def _command(subject: str, payload: bytes, reply: str = "") -> bytes:
+    where = f"{subject} {reply}" if reply else subject
+    return b"PUB %b %d\r\n%b\r\n" % (where.encode(), len(payload), payload)

@@ -30,6 +30,10 @@ class Port(Protocol):
     prefix: str
     state: Channel
 
+    @property
+    def seen(self) -> int:
+        """The number of the last event that is in the state."""
+
     def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
         """Queue an action."""
 

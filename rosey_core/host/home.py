@@ -41,7 +41,7 @@ class Home(Protocol):
         """What happened to it."""
 
     def wants(self, event_type: str) -> bool:
-        """Whether any hook is for this event type."""
+        """Whether it may hear this event type, and any hook is for it."""
 
     def deliver_to(self, channel: str) -> Deliver:
         """The end of the lane of one channel."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,9 +20,9 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
 from rosey_core.config import Config, PluginConfig, Secret
-from rosey_core.errors import Unavailable, told
-from rosey_core.grants import grant_to_read
+from rosey_core.errors import ConfigError, Unavailable, told
 from rosey_core.host.budget import Budgets
+from rosey_core.host.child import Child, spawn
 from rosey_core.host.context import Port
 from rosey_core.host.describe import load
 from rosey_core.host.home import Counts, Home
@@ -28,28 +30,30 @@ from rosey_core.host.inside import Inside
 from rosey_core.host.judges import STRIKES, Judge
 from rosey_core.host.lane import Lane
 from rosey_core.host.life import ALIVE, Life
+from rosey_core.host.orders import Orders
+from rosey_core.host.outside import Outside
 from rosey_core.host.registry import Known, enabled_in, settings_of
+from rosey_core.host.supervisor import Supervisor
+from rosey_core.host.workers import Workers
 from rosey_core.manifest import Description
+from rosey_core.settings.layers import sources
 
 
 class Place:
     """One plugin in one channel: where its events go, and how it is asked there."""
 
     def __init__(
-        self,
-        description: Description,
-        channel: str,
-        grants: frozenset[str],
-        life: Life[Any],
-        log: FilteringBoundLogger,
+        self, known: Known, channel: str, grants: frozenset[str], life: Life[Any], log: FilteringBoundLogger
     ) -> None:
-        self.name = description.name
+        self.name = known.name
+        self.run = known.run
         self.channel = channel
-        self.grants = grants & frozenset(description.asks)
+        self.grants = grants
         self.life = life
         self.lane: Lane | None = life.lane(channel)
         self.judge: Judge | None = None
-        if life.home is not None and "judge" in description.hooks and "judge" in self.grants:
+        hooks = known.description.hooks if known.description else ()
+        if life.home is not None and "judge" in hooks and "judge" in grants:
             self.judge = Judge(self.name, life.home, log)
 
     @property
@@ -65,7 +69,7 @@ class Place:
         counts = self.life.home.counts if self.life.home else Counts()
         return {
             "channel": self.channel,
-            "run": "inside",
+            "run": self.run,
             "state": self.life.state,
             "reason": reason,
             "waiting": len(self.lane) if self.lane is not None else 0,
@@ -84,6 +88,7 @@ class House:
         log: bound for each plugin with its name.
         publish: publishes a plugin's own event: plugin, name, JSON. May raise `PluginError`.
         read_secret: reads what a plugin's settings name.
+        workers: the front for plugins in processes of their own.
 
     Attributes:
         places: every plugin that could be imported in every channel where it is on, by plugin and channel.
@@ -100,6 +105,7 @@ class House:
         log: FilteringBoundLogger,
         publish: Callable[[str, str, bytes], None],
         read_secret: Callable[[Secret], str],
+        workers: Workers,
     ) -> None:
         self.clock = clock
         self.places: dict[tuple[str, str], Place] = {}
@@ -111,6 +117,7 @@ class House:
         self._state = state
         self._log = log
         self._publish = publish
+        self._workers = workers
         self._lives: list[Life[Any]] = []
 
     def load(self, known: Iterable[Known], ports: Mapping[str, Port]) -> None:
@@ -126,17 +133,75 @@ class House:
                     self._log.exception("plugin.broken", plugin=plugin.name)
 
     def _load(self, known: Known, description: Description, config: PluginConfig, ports: Mapping[str, Port]) -> None:
-        cls = load(known.name, known.value)
         grants = frozenset(config.grant) & frozenset(description.asks)
+        if known.run == "process":
+            self._place(known, grants, ports, self._outside(known, description, grants, config, ports))
+            return
+        cls = load(known.name, known.value)
         for group in (ports,) if description.shared else ({name: port} for name, port in ports.items()):
             log = self._log.bind(plugin=known.name)
             if not description.shared:
                 log = log.bind(channel=next(iter(group)))
             make = partial(self._inside, cls, config, group, grants, log)
             life = Life(known.name, make, log=log, changed=lambda: self.changed())
-            self._lives.append(life)
-            for name in group:
-                self.places[known.name, name] = Place(description, name, grants, life, log.bind(channel=name))
+            self._place(known, grants, group, life)
+
+    def _place(
+        self,
+        known: Known,
+        grants: frozenset[str],
+        channels: Iterable[str],
+        life: Life[Any],
+    ) -> None:
+        self._lives.append(life)
+        for name in channels:
+            log = self._log.bind(plugin=known.name, channel=name)
+            self.places[known.name, name] = Place(known, name, grants, life, log)
+
+    def _outside(
+        self,
+        known: Known,
+        description: Description,
+        grants: frozenset[str],
+        config: PluginConfig,
+        ports: Mapping[str, Port],
+    ) -> Life[Any]:
+        rooms = {name: (port, settings_of(config, name)) for name, port in ports.items()}
+        home = Outside(description, grants, config.settings, rooms, self._workers.ask)
+        log = self._log.bind(plugin=known.name)
+        life = Supervisor(
+            home,
+            partial(self._spawn, known, config, log, home.gone),
+            reachable=lambda: self._workers.connected,
+            log=log,
+            changed=lambda: self.changed(),
+        )
+        self._workers.know(home, grants, life.park)
+        return life
+
+    async def _spawn(
+        self, known: Known, config: PluginConfig, log: FilteringBoundLogger, ended: Callable[[], None]
+    ) -> Child:
+        orders = Orders(
+            known.name,
+            known.value,
+            await self._workers.login(known.name),
+            directory=str(self._state / "plugins" / known.name),
+            parent=os.getpid(),
+            secrets=self._secrets(config),
+            level=self._config.log.level,
+        )
+        command = (config.python or sys.executable, "-m", "rosey_core.host.worker")
+        return await spawn(command, orders, log=log, ended=ended)
+
+    def _secrets(self, config: PluginConfig) -> dict[str, str]:
+        """What the plugin's settings name, as far as it can be read; the plugin is told when it asks for the rest."""
+        found: dict[str, str] = {}
+        for table in sources((config.settings, *(own.settings for own in config.channels.values()))):
+            secret = Secret(**table)
+            with contextlib.suppress(ConfigError, TypeError):
+                found[msgspec.json.encode(secret).decode()] = self.secret(secret)
+        return found
 
     def _inside(
         self,
@@ -176,14 +241,12 @@ class House:
 
     def lanes(self, channel: str, event_type: str) -> tuple[Lane, ...]:
         """The lanes that an event of this type goes to."""
-        needed = grant_to_read(event_type)
         return tuple(
             place.lane
             for (_, name), place in self.places.items()
             if name == channel
             and place.lane is not None
             and place.life.state in ALIVE
-            and (not needed or needed in place.grants)
             and place.life.home is not None
             and place.life.home.wants(event_type)
         )

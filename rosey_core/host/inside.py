@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.envelope import NormalizedEvent
 from rosey_core.errors import PluginError
+from rosey_core.grants import may_read
 from rosey_core.host.budget import Budgets
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.context import Context, Host, Port
@@ -77,6 +78,7 @@ class Inside:
             directory=directory,
             spawn=self._dispatch.owner.spawn,
         )
+        self._grants = grants
         self._log = log
         self._rooms: dict[str, Callable[..., Context]] = {}
         self._commands = {spec.name: getattr(plugin, name) for name, spec in marked(cls, COMMAND).items()}
@@ -97,8 +99,8 @@ class Inside:
         return self._rooms[channel](reply=reply)
 
     def wants(self, event_type: str) -> bool:
-        """Whether any hook is for this event type."""
-        return self._dispatch.wants(event_type)
+        """Whether it may hear this event type, and any hook is for it."""
+        return may_read(self._grants, event_type) and self._dispatch.wants(event_type)
 
     def deliver_to(self, channel: str) -> Deliver:
         """The end of the lane of one channel."""

@@ -19,7 +19,7 @@ from rosey_core.host.ownership import owned_by
 
 H = TypeVar("H", bound=Home)
 
-ALIVE = frozenset(("starting", "waiting", "running"))
+ALIVE = frozenset(("starting", "waiting", "running", "restarting"))
 """The states in which events are kept for it."""
 
 
@@ -33,7 +33,8 @@ class Life(Generic[H]):
         changed: is called after each change of the state.
 
     Attributes:
-        state: `starting`, `waiting` (starts later), `running`, `failed`, `parked` or `stopped`.
+        state: `starting`, `waiting` (starts later), `running`, `restarting` (its process died), `failed`, `parked`
+            or `stopped`.
         reason: why it is in that state; empty where that is plain.
         home: the instance; `None` when it could not be made.
     """

@@ -29,6 +29,8 @@ from rosey_core.settings.toml_positions import Path as Keys
 from rosey_core.subjects import ENTRY_POINTS
 
 SECONDS = 30.0
+BUNDLE = "rosey-bot"
+"""The package whose plugins run inside by default."""
 FORMAT = 2
 
 
@@ -45,6 +47,7 @@ class Known(msgspec.Struct, frozen=True):
     package: str = ""
     version: str = ""
     value: str = ""
+    run: str = "inside"
     finding: Finding = Finding()
 
     @property
@@ -73,6 +76,13 @@ def enabled_in(plugin: PluginConfig, channel: str) -> bool:
     """Whether a plugin is switched on in a channel."""
     own = plugin.channels.get(channel)
     return plugin.enabled if own is None or own.enabled is None else own.enabled
+
+
+def runs(config: Config, name: str, point: EntryPoint | None) -> str:
+    """Where a plugin runs: `inside` or `process`."""
+    chosen = config.plugins[name].run if name in config.plugins else ""
+    bundled = point is not None and point.dist is not None and point.dist.name == BUNDLE
+    return chosen or ("inside" if bundled else "process")
 
 
 def is_enabled(config: Config, name: str) -> bool:
@@ -199,7 +209,7 @@ def _known(config: Config, name: str, point: EntryPoint | None, finding: Finding
     version = point.dist.version if point.dist else ""
 
     def known(state: str, reason: str = "") -> Known:
-        return Known(name, state, reason, package, version, point.value, finding)
+        return Known(name, state, reason, package, version, point.value, runs(config, name, point), finding)
 
     if finding.description is None:
         return known("broken" if is_enabled(config, name) else "disabled", finding.reason)

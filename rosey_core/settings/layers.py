@@ -98,6 +98,18 @@ def is_source(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and value.keys() <= SOURCES
 
 
+def sources(value: Any) -> Iterator[dict[str, str]]:
+    """Every table in a value that tells where a secret is."""
+    if is_source(value):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from sources(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from sources(item)
+
+
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """A table with the keys of both: where both have one, tables are merged, and else the upper one counts.
 

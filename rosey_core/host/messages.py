@@ -1,0 +1,182 @@
+"""What the daemon and a worker say to each other: JSON on the worker's own NATS subjects.
+
+`docs/workers.md` tells the same to those who write a worker with any NATS client. Unknown fields are ignored, so
+either side may be newer. Every request but `do` carries the worker's session, a text that it chose at its start:
+what is meant for an earlier life of it is not answered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rosey_core.channel.channel import ChannelSnapshot
+from rosey_core.envelope import NormalizedEvent, decode
+from rosey_core.errors import NotReady, PluginError, Unavailable
+from rosey_core.host.commands import CommandCall
+from rosey_core.host.home import Counts
+
+
+class Hello(msgspec.Struct):
+    """`ask.hello`, worker to daemon: it listens."""
+
+    session: str
+    api: int
+    pid: int = 0
+
+
+class Room(msgspec.Struct):
+    """A channel as a worker is told of it; `settings` are the plugin's there."""
+
+    prefix: str
+    settings: dict[str, Any] = {}
+
+
+class Start(msgspec.Struct):
+    """`control.start`: make the plugin and call `start`. The answer may be `not_ready`, with `retry` in seconds."""
+
+    session: str
+    channels: dict[str, Room]
+    settings: dict[str, Any] = {}
+    grants: tuple[str, ...] = ()
+
+
+class Control(msgspec.Struct):
+    """`control.stop` (call `stop`, then end), `control.tidy` (end what a start in vain left), `control.ping`.
+
+    The answer to a ping is the plugin's `Counts`.
+    """
+
+    session: str
+    seconds: float = 0.0
+
+
+class Events(msgspec.Struct):
+    """`hook.CHANNEL.events`: the next 1 to 256 events. The answer means that they were handled.
+
+    `number` grows by one with each list of a channel; one that comes again with the same number was handled or is
+    under way, and is only answered. With a `snapshot` comes the channel's state behind the event `seen`: whoever
+    keeps a copy takes it, and applies the events after that one.
+    """
+
+    session: str
+    number: int
+    events: list[msgspec.Raw]
+    snapshot: ChannelSnapshot | None = None
+    seen: int = 0
+
+
+class Asked(msgspec.Struct):
+    """`hook.CHANNEL.query`: a query of the plugin."""
+
+    session: str
+    name: str
+    args: dict[str, Any] = {}
+
+
+class Judged(msgspec.Struct):
+    """`hook.CHANNEL.judge`: a chat line. The answer is a verdict, or null."""
+
+    session: str
+    event: msgspec.Raw
+
+
+class Commanded(msgspec.Struct):
+    """`hook.CHANNEL.command`: somebody typed a command of the plugin. The answer is the reply as text, or null."""
+
+    session: str
+    user: str
+    rank: float
+    name: str
+    args: tuple[str, ...]
+    rest: str
+    event: msgspec.Raw
+
+    def call(self, channel: str) -> CommandCall:
+        """As the plugin gets it."""
+        return CommandCall(self.user, self.rank, self.name, self.args, self.rest, channel, decode(self.event))
+
+
+class Parked(msgspec.Struct):
+    """`ask.parked`, worker to daemon: the plugin must not go on, and why."""
+
+    session: str
+    reason: str
+
+
+class Query(msgspec.Struct):
+    """`ask.query`, worker to daemon: a query of another plugin."""
+
+    plugin: str
+    name: str
+    channel: str
+    args: dict[str, Any] = {}
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Why not; `retry` only for `not_ready`."""
+
+    code: str
+    message: str
+    retry: float = 30.0
+
+
+class Answer(msgspec.Struct):
+    """The answer to every request."""
+
+    ok: bool
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: Error = Error("bug", "no reason given")
+
+
+encode = msgspec.json.Encoder().encode
+_answer = msgspec.json.Decoder(Answer)
+_counts = msgspec.json.Decoder(Counts)
+
+
+def good(result: Any = None) -> bytes:
+    """An answer that is a result. Raises TypeError for what JSON can't say."""
+    return encode({"ok": True, "result": result})
+
+
+def bad(error: Exception) -> bytes:
+    """An answer that is an exception of a plugin's."""
+    code = {NotReady: "not_ready", Unavailable: "unavailable"}.get(type(error), "failed")
+    more = {"retry": error.retry} if isinstance(error, NotReady) else {}
+    return encode({"ok": False, "error": {"code": code, "message": str(error), **more}})
+
+
+def result_of(payload: bytes) -> Any:
+    """The result in an answer.
+
+    Raises:
+        NotReady, Unavailable, PluginError: what the other side said instead, or that it said nothing we can read.
+    """
+    return msgspec.json.decode(raw_result_of(payload))
+
+
+def counts_of(payload: bytes) -> Counts:
+    """The counts in the answer to a ping. Raises as `result_of`."""
+    return _counts.decode(raw_result_of(payload))
+
+
+def raw_result_of(payload: bytes) -> msgspec.Raw:
+    """The result in an answer, not decoded. Raises as `result_of`."""
+    if not payload:
+        raise Unavailable("nobody listens there")
+    try:
+        answer = _answer.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise PluginError(f"the answer is none: {error}") from None
+    if answer.ok:
+        return answer.result
+    why = answer.error
+    if why.code == "not_ready":
+        raise NotReady(why.message, retry=why.retry)
+    raise (Unavailable if why.code == "unavailable" else PluginError)(why.message)
+
+
+def events_of(message: Events) -> list[NormalizedEvent]:
+    """The events of a list, typed."""
+    return [decode(event) for event in message.events]

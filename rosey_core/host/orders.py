@@ -1,0 +1,32 @@
+"""What a plugin's process is told before it can be told anything over NATS."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rosey_core.bus.link import Login
+
+
+class Orders(msgspec.Struct):
+    """The orders of one worker; they hold secrets, so they come in a file that only it can open.
+
+    Attributes:
+        plugin: its name.
+        value: its entry point, `module:Class`.
+        login: where NATS is, and who the worker is there.
+        directory: the plugin's own.
+        parent: the daemon's process; the worker ends with it. 0 for none.
+        secrets: what the plugin's settings name, read by the daemon: the `Secret` as JSON to its value.
+        level: of the log.
+    """
+
+    plugin: str
+    value: str
+    login: Login
+    directory: str
+    parent: int = 0
+    secrets: dict[str, str] = {}
+    level: str = "info"
+
+    def __repr__(self) -> str:
+        return f"Orders({self.plugin!r})"

@@ -1,0 +1,272 @@
+"""The daemon's end of a plugin in another process: what it is told and asked goes over NATS.
+
+It owns the plugin's session there, the numbers of the lists it was given, and the snapshots of state. How the process
+is started and watched is `supervisor`'s; one that somebody else starts only has to say hello.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from rosey_core import subjects
+from rosey_core.envelope import NormalizedEvent, Verdict
+from rosey_core.envelope import encode as encode_event
+from rosey_core.errors import PluginError, Unavailable
+from rosey_core.grants import may_read
+from rosey_core.host import messages
+from rosey_core.host.commands import CommandCall
+from rosey_core.host.context import Port
+from rosey_core.host.home import COMMAND_SECONDS, JUDGE_SECONDS, QUERY_SECONDS, START_SECONDS, Counts, Deliver
+from rosey_core.host.hookspecs import hook_name
+from rosey_core.manifest import Description
+
+COPIED = frozenset(("user", "media", "playlist", "poll", "vote", "channel", "connection", "stats"))
+"""Families of events that the state is made of."""
+AGAIN = 2.0
+"""Seconds after which a list that is not answered goes again: it or its answer may be lost."""
+DEATHS = 5
+"""How often its process may end at the same list before it is parked."""
+WAY = 1.0
+"""Seconds that a question may be under way beside the plugin's own time for it."""
+
+
+class Ask(Protocol):
+    """Sends a request and waits for its answer; raises `Unavailable`."""
+
+    async def __call__(self, subject: str, payload: bytes, *, replies: str, seconds: float | None) -> bytes:
+        """The answer."""
+
+
+class Session:
+    """One life of the process, from its hello to its end."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name = name
+        self.pid = pid
+        self.ended = asyncio.Event()
+
+
+class Outside:
+    """One plugin's worker, in all the channels where the plugin is on.
+
+    Args:
+        description: what the plugin says of itself.
+        grants: what the owner allowed.
+        settings: what it is made with.
+        rooms: each channel, with the plugin's settings there.
+        ask: sends requests.
+
+    Attributes:
+        poisoned: is told when its process ends again and again at the same events.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        grants: frozenset[str],
+        settings: Mapping[str, Any],
+        rooms: Mapping[str, tuple[Port, Mapping[str, Any]]],
+        ask: Ask,
+    ) -> None:
+        self.name = description.name
+        self.counts = Counts()
+        self._hooks = frozenset(description.hooks)
+        self._grants = grants & frozenset(description.asks)
+        self._settings = settings
+        self._rooms = rooms
+        self._ask_at = ask
+        self._replies = subjects.worker(self.name, "reply")
+        self.poisoned: Callable[[str], None] = lambda _: None
+        self._session: Session | None = None
+        self._arrived = asyncio.Event()
+        self._here = asyncio.Event()
+        self._numbers = dict.fromkeys(rooms, 0)
+
+    # --- its process ---
+
+    def hello(self, hello: messages.Hello) -> None:
+        """A new life of it listens; the one before is over, whatever became of it."""
+        self.gone()
+        self._session = Session(hello.session, hello.pid)
+        self._arrived.set()
+
+    async def arrival(self, ended: asyncio.Event) -> None:
+        """Wait for its hello, or for the end of its process."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._arrived, ended)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def gone(self) -> None:
+        """Its process is over."""
+        self._here.clear()
+        self._arrived.clear()
+        if self._session is not None:
+            self._session.ended.set()
+            self._session = None
+
+    @property
+    def session(self) -> Session | None:
+        """The life that it has now."""
+        return self._session
+
+    async def ping(self, seconds: float) -> None:
+        """See that it lives. Raises `Unavailable`."""
+        answer = await self._control("ping", messages.Control(self._now()), seconds)
+        self.counts = messages.counts_of(answer)
+
+    # --- what it is told and asked ---
+
+    def wants(self, event_type: str) -> bool:
+        """Whether it may hear this event type, and any hook is for it, or its copy of the state needs it."""
+        if "channel.state" in self._grants and event_type.partition(".")[0] in COPIED:
+            return True
+        hooked = "on_events" in self._hooks or hook_name(event_type) in self._hooks
+        return hooked and may_read(self._grants, event_type)
+
+    def deliver_to(self, channel: str) -> Deliver:
+        """The end of the lane of one channel."""
+        subject = subjects.worker(self.name, "hook", channel, "events")
+        told = ""  # the session that has the state
+
+        async def deliver(events: Sequence[NormalizedEvent]) -> None:
+            nonlocal told
+            self._numbers[channel] = number = self._numbers[channel] + 1
+            listed = [msgspec.Raw(encode_event(event)) for event in events]
+            for _ in range(DEATHS):
+                session = await self._present()
+                message = messages.Events(session.name, number, listed)
+                if "channel.state" in self._grants and (told != session.name or _holed(events)):
+                    port = self._rooms[channel][0]
+                    message.snapshot, message.seen = port.state.snapshot(), port.seen
+                if await self._handed(subject, messages.encode(message), session):
+                    told = session.name
+                    return
+            self.poisoned(f"its process ended {DEATHS} times at the events {events[0].seq} to {events[-1].seq}")
+
+        return deliver
+
+    async def _present(self) -> Session:
+        """The session, when there is one that was started."""
+        while True:
+            await self._here.wait()
+            if self._session is not None:
+                return self._session
+
+    async def _handed(self, subject: str, payload: bytes, session: Session) -> bool:
+        """Send a list until it is answered; whether it was, before the session ended."""
+        ended = asyncio.ensure_future(session.ended.wait())
+        try:
+            while not session.ended.is_set():
+                asking = asyncio.ensure_future(self._ask_at(subject, payload, replies=self._replies, seconds=AGAIN))
+                try:
+                    await asyncio.wait((asking, ended), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    asking.cancel()
+                if not asking.done() or asking.cancelled():
+                    continue
+                try:
+                    messages.raw_result_of(asking.result())
+                except Unavailable:
+                    await asyncio.sleep(0.05)
+                except PluginError:
+                    return True  # it had the list, and could not say so
+                else:
+                    return True
+            return False
+        finally:
+            ended.cancel()
+
+    async def start(self) -> None:
+        """Call `start`."""
+        session = self._now()
+        channels = {name: messages.Room(port.prefix, dict(own)) for name, (port, own) in self._rooms.items()}
+        message = messages.Start(session, channels, dict(self._settings), tuple(sorted(self._grants)))
+        messages.raw_result_of(await self._control("start", message, START_SECONDS + WAY))
+        self._here.set()
+
+    async def stop(self, seconds: float) -> None:
+        """Call `stop`, and let it end."""
+        self._here.clear()
+        with contextlib.suppress(PluginError):
+            message = messages.Control(self._now(), seconds)
+            messages.raw_result_of(await self._control("stop", message, seconds + WAY / 4))
+
+    async def tidy(self) -> None:
+        """End what a start in vain left running."""
+        with contextlib.suppress(PluginError):
+            await self._control("tidy", messages.Control(self._now()), WAY)
+
+    def retire(self) -> None:
+        """It is told no more."""
+        self._here.clear()
+
+    async def command(self, call: CommandCall) -> Any:
+        """What the plugin answers to a command."""
+        message = messages.Commanded(
+            self._now(), call.user, call.rank, call.name, call.args, call.rest, msgspec.Raw(encode_event(call.event))
+        )
+        return messages.result_of(await self._hook(call.channel, "command", message, COMMAND_SECONDS))
+
+    async def query(self, channel: str, name: str, args: Mapping[str, Any]) -> Any:
+        """What the plugin answers to a query."""
+        message = messages.Asked(self._now(), name, dict(args))
+        return messages.result_of(await self._hook(channel, "query", message, QUERY_SECONDS))
+
+    async def judge(self, event: NormalizedEvent) -> Any:
+        """What the plugin says of a line."""
+        message = messages.Judged(self._now(), msgspec.Raw(encode_event(event)))
+        answer = messages.raw_result_of(await self._hook(event.channel, "judge", message, JUDGE_SECONDS))
+        try:
+            return msgspec.json.decode(answer, type=Verdict | None)
+        except msgspec.MsgspecError as error:
+            raise PluginError(f"{self.name} gave a verdict that is none: {error}") from None
+
+    def overran(self, what: str) -> None:
+        """Count that it took too long."""
+        self.counts.overdue += 1
+        self.counts.last_error = f"{what} was over its budget"
+
+    # --- the way ---
+
+    def _now(self) -> str:
+        """The session that may be asked now."""
+        if self._session is None:
+            raise Unavailable(f"{self.name} has no process now")
+        return self._session.name
+
+    async def _hook(self, channel: str, what: str, message: msgspec.Struct, seconds: float) -> bytes:
+        subject = subjects.worker(self.name, "hook", channel, what)
+        return await self._while_it_lives(subject, messages.encode(message), seconds + WAY)
+
+    async def _control(self, what: str, message: msgspec.Struct, seconds: float) -> bytes:
+        subject = subjects.worker(self.name, "control", what)
+        return await self._while_it_lives(subject, messages.encode(message), seconds)
+
+    async def _while_it_lives(self, subject: str, payload: bytes, seconds: float) -> bytes:
+        """Ask; a process that dies meanwhile is an answer, too."""
+        session = self._session
+        if session is None:
+            raise Unavailable(f"{self.name} has no process now")
+        asking = asyncio.ensure_future(self._ask_at(subject, payload, replies=self._replies, seconds=seconds))
+        ended = asyncio.ensure_future(session.ended.wait())
+        try:
+            await asyncio.wait((asking, ended), return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+            raise Unavailable(f"{self.name} ended meanwhile")
+        finally:
+            asking.cancel()
+            ended.cancel()
+
+
+def _holed(events: Sequence[NormalizedEvent]) -> bool:
+    """Whether events were dropped before these, so that a copy of the state is not exact any more."""
+    return any(event.event_type == "core.gap" and event.data.where == "lane" for event in events)
