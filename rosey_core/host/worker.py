@@ -30,6 +30,7 @@ from rosey_core.host.orders import Orders
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.remote import Door, Remote, Room
 from rosey_core.manifest import API
+from rosey_core.service import LoopWatch
 from rosey_core.threads import Loop
 
 HELLO_SECONDS = 5.0
@@ -66,13 +67,14 @@ class Worker:
             await self._bus.subscribe(f"{subjects.worker(orders.plugin, way)}.>", remote.take)
         await self._bus.start()
         ticker = asyncio.create_task(self._budgets.run(), name="budgets")
+        watch = asyncio.create_task(LoopWatch(self._blocked, self._freed).run(), name="loop watch")
         greeting = asyncio.create_task(self._greet(door), name="hello")
         await asyncio.wait(
             {asyncio.create_task(self._stop.wait()), asyncio.create_task(remote.over.wait())},
             return_when=asyncio.FIRST_COMPLETED,
         )
-        greeting.cancel()
-        ticker.cancel()
+        for task in (greeting, ticker, watch):
+            task.cancel()
         await self._bus.close(1.0)
 
     async def _greet(self, door: Door) -> None:
@@ -119,6 +121,12 @@ class Worker:
             log=self._log,
             parked=self._parked,
         )
+
+    def _blocked(self, place: str) -> None:
+        self._log.warning("loop.blocked", place=place)
+
+    def _freed(self, seconds: float, place: str) -> None:
+        self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
 
     def _parked(self, reason: str) -> None:
         self._tell = asyncio.get_running_loop().create_task(

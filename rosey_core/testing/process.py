@@ -169,6 +169,12 @@ class RoseyProcess:
         log.seek(0, os.SEEK_END)
         return log
 
+    async def started(self) -> None:
+        """Wait until every plugin was started, or can't be."""
+        await self.until(
+            "every plugin was started", lambda status: all(row["state"] != "starting" for row in status["plugins"])
+        )
+
     def tail(self, lines: int = 30) -> str:
         """The last lines of its log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

@@ -40,9 +40,11 @@ GRANTS = {
 Boot = Callable[..., RoseyProcess]
 
 
-def config(url: str, plugins: tuple[str, ...], channel: str, rest: str) -> str:
+def config(url: str, plugins: tuple[str, ...], channel: str, rest: str, run: str) -> str:
     """The text of a rosey.toml."""
-    tables = [f"[plugins.{name}]\nenabled = true\ngrant = {json.dumps(GRANTS[name])}" for name in plugins]
+    tables = [
+        f'[plugins.{name}]\nenabled = true\nrun = "{run}"\ngrant = {json.dumps(GRANTS[name])}' for name in plugins
+    ]
     lines = "\n".join(tables)
     return f"""\
 version = 1
@@ -76,14 +78,20 @@ async def cytube() -> AsyncIterator[SimulatedCytube]:
 
 
 @pytest.fixture
-def make(home: Path, zoo: Path) -> Boot:
+def run() -> str:
+    """Where plugins run; a module that tries both gives this parameters."""
+    return "inside"
+
+
+@pytest.fixture
+def make(home: Path, zoo: Path, run: str) -> Boot:
     """Make a daemon that is not started yet: `make(url, "echo", channel="...", rest="...")`."""
 
     def made(
         url: str, *plugins: str, channel: str = "", rest: str = "", environ: dict[str, str] | None = None
     ) -> RoseyProcess:
         variables = {"TEST_PASSWORD": PASSWORD, "TEST_READER": READER} | (environ or {})
-        return RoseyProcess(home, config(url, plugins or ("echo",), channel, rest), environ=variables)
+        return RoseyProcess(home, config(url, plugins or ("echo",), channel, rest, run), environ=variables)
 
     return made
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
@@ -16,11 +18,18 @@ def said_by_rosey(viewer: Viewer) -> list[str]:
     return [text for name, text in viewer.lines if name == "Rosey"]
 
 
+@pytest.fixture(params=("inside", "process"))
+def run(request: pytest.FixtureRequest) -> str:
+    """Each promise holds wherever the plugins run."""
+    return str(request.param)
+
+
 async def test_a_command_in_the_history_is_not_run_again(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
     """At a first join and at a rejoin, what CyTube repeats triggers nothing, and the log has each line once."""
     cytube.room.remember("bob", "!echo from before")
     async with make(cytube.url, "echo", "logging") as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         await alice.say("!echo once")
         await alice.expect_line(lambda name, _: name == "Rosey")
         await cytube.drop("Rosey")
@@ -46,6 +55,7 @@ async def test_forty_replies_at_once(cytube: SimulatedCytube, make: Any, alice: 
     rest = "[plugins.parrot.settings]\ntimes = 40"
     async with make(cytube.url, "parrot", rest=rest) as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         await alice.say("flood")
         await alice.expect_line(lambda _, text: text == "line 40", 60)
         assert said_by_rosey(alice) == [f"line {number}" for number in range(1, 41)]
@@ -59,6 +69,7 @@ async def test_two_private_messages_while_one_is_sent(cytube: SimulatedCytube, m
     """Each of three people gets the answer to his own message, and each answer's receipt is true."""
     async with make(cytube.url, "parrot") as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         async with (
             Viewer(cytube.url, "movienight", "ann") as ann,
             Viewer(cytube.url, "movienight", "ben") as ben,
@@ -82,6 +93,7 @@ async def test_what_cytube_refuses_is_not_called_done(
     """A muted bot's line is refused or unknown, never `done`; a duplicate item is refused with CyTube's own words."""
     async with make(cytube.url, "echo") as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         bus = await connect(process)
 
         async def ask(action: str, **fields: Any) -> dict[str, Any]:
@@ -107,6 +119,7 @@ async def test_two_bots_fall_silent(cytube: SimulatedCytube, make: Any) -> None:
     """Two that answer each other's every line stop after three answers each, and the daemon says so."""
     async with make(cytube.url, "echo", rest="[plugins.echo.settings]\nautomatic = true") as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         async with Viewer(cytube.url, "movienight", "mirror") as mirror:
             await mirror.say("hello")
             for number in range(3):
@@ -121,6 +134,7 @@ async def test_sigterm_under_load(cytube: SimulatedCytube, make: Any, alice: Vie
     """While lines come in and replies wait, the daemon says what it has begun to say and is gone in five seconds."""
     async with make(cytube.url, "echo", "logging", "parrot", rest="[plugins.parrot.settings]\ntimes = 15") as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         for number in range(300):
             cytube.room.say_as("crowd", f"line {number}")
         await alice.say("flood")

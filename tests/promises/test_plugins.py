@@ -19,6 +19,12 @@ from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
 
 
+@pytest.fixture(params=("inside", "process"))
+def run(request: pytest.FixtureRequest) -> str:
+    """Each promise holds wherever the plugins run."""
+    return str(request.param)
+
+
 async def said(viewer: Viewer) -> str:
     """The bot's next line."""
     return await viewer.expect_line(lambda name, _: name == "Rosey")
@@ -95,7 +101,9 @@ async def test_a_plugin_that_blocks(cytube: SimulatedCytube, make: Any, alice: V
         assert await said(alice) == "after it"
 
 
-async def test_a_plugin_that_swallows_cancellation(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+async def test_a_plugin_that_swallows_cancellation(
+    cytube: SimulatedCytube, make: Any, alice: Viewer, run: str
+) -> None:
     """It holds up neither the channel, nor another plugin, nor the end of the daemon."""
     async with make(cytube.url, "echo", "stubborn") as process:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
@@ -104,10 +112,28 @@ async def test_a_plugin_that_swallows_cancellation(cytube: SimulatedCytube, make
             cytube.room.say_as("bob", text)
         await alice.say("!echo all the same")
         assert await said(alice) == "all the same"
+        workers = children(process.pid)
         began = asyncio.get_running_loop().time()
         assert await process.stop() == 0
         assert asyncio.get_running_loop().time() - began < 5
-        assert "tasks.left" in process.log.read_text()
+        assert run == "process" or "tasks.left" in process.log.read_text()
+        assert not [child for child in workers if command_line(child)]
+
+
+@pytest.mark.parametrize("run", ("process",))
+async def test_a_process_that_blocks(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """It holds up neither another plugin nor the end of the daemon, and goes with it."""
+    async with make(cytube.url, "echo", "blocker") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        await alice.say("block for ever")
+        await alice.say("!echo all the same")
+        assert await said(alice) == "all the same"
+        await eventually(lambda: "loop.blocked" in process.log.read_text())
+        workers = children(process.pid)
+        assert len(workers) >= 3
+        assert await process.stop(6) == 0
+        assert not [child for child in workers if command_line(child)]
 
 
 async def test_a_plugin_with_threads(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
@@ -149,6 +175,7 @@ def command_line(pid: str) -> str:
     return ""
 
 
+@pytest.mark.parametrize("run", ("inside",))
 async def test_a_second_signal(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
     """It ends the daemon at once, also while a plugin holds up everything."""
     async with make(cytube.url, "blocker") as process:
@@ -210,6 +237,7 @@ async def test_three_canaries(cytube: SimulatedCytube, make: Any, connect: Any, 
         await bus.subscribe("rosey.platform.>", cb=take)
         await bus.flush()
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
         await alice.say("!leak")
         assert await said(alice) == "!leak failed. The bot's log says why."
         await cytube.drop("Rosey")
