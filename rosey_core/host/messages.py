@@ -27,10 +27,15 @@ class Hello(msgspec.Struct):
 
 
 class Room(msgspec.Struct):
-    """A channel as a worker is told of it; `settings` are the plugin's there."""
+    """A channel as a worker is told of it.
+
+    `settings` are the plugin's there. Whoever was granted `channel.state` gets its state behind the event `seen`.
+    """
 
     prefix: str
     settings: dict[str, Any] = {}
+    snapshot: ChannelSnapshot | None = None
+    seen: int = 0
 
 
 class Start(msgspec.Struct):
@@ -55,9 +60,9 @@ class Control(msgspec.Struct):
 class Events(msgspec.Struct):
     """`hook.CHANNEL.events`: the next 1 to 256 events. The answer means that they were handled.
 
-    `number` grows by one with each list of a channel; one that comes again with the same number was handled or is
-    under way, and is only answered. With a `snapshot` comes the channel's state behind the event `seen`: whoever
-    keeps a copy takes it, and applies the events after that one.
+    `number` grows with each list of a channel in a session; one that comes again with the same number was handled or
+    is under way, and is only answered. With a `snapshot` comes the channel's state behind the event `seen`, since
+    events were dropped: whoever keeps a copy takes it, and applies the events after that one.
     """
 
     session: str

@@ -1,6 +1,6 @@
 """The daemon's end of a plugin in another process: what it is told and asked goes over NATS.
 
-It owns the plugin's session there, the numbers of the lists it was given, and the snapshots of state. How the process
+It owns the plugin's session there, and the numbers of the lists it is given. How the process
 is started and watched is `supervisor`'s; one that somebody else starts only has to say hello.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -85,7 +86,6 @@ class Outside:
         self._session: Session | None = None
         self._arrived = asyncio.Event()
         self._here = asyncio.Event()
-        self._numbers = dict.fromkeys(rooms, 0)
 
     # --- its process ---
 
@@ -134,20 +134,17 @@ class Outside:
     def deliver_to(self, channel: str) -> Deliver:
         """The end of the lane of one channel."""
         subject = subjects.worker(self.name, "hook", channel, "events")
-        told = ""  # the session that has the state
+        port = self._rooms[channel][0]
+        numbers = itertools.count(1)
 
         async def deliver(events: Sequence[NormalizedEvent]) -> None:
-            nonlocal told
-            self._numbers[channel] = number = self._numbers[channel] + 1
             listed = [msgspec.Raw(encode_event(event)) for event in events]
             for _ in range(DEATHS):
                 session = await self._present()
-                message = messages.Events(session.name, number, listed)
-                if "channel.state" in self._grants and (told != session.name or _holed(events)):
-                    port = self._rooms[channel][0]
+                message = messages.Events(session.name, next(numbers), listed)
+                if "channel.state" in self._grants and _holed(events):
                     message.snapshot, message.seen = port.state.snapshot(), port.seen
                 if await self._handed(subject, messages.encode(message), session):
-                    told = session.name
                     return
             self.poisoned(f"its process ended {DEATHS} times at the events {events[0].seq} to {events[-1].seq}")
 
@@ -187,10 +184,16 @@ class Outside:
     async def start(self) -> None:
         """Call `start`."""
         session = self._now()
-        channels = {name: messages.Room(port.prefix, dict(own)) for name, (port, own) in self._rooms.items()}
+        channels = {name: self._room(port, own) for name, (port, own) in self._rooms.items()}
         message = messages.Start(session, channels, dict(self._settings), tuple(sorted(self._grants)))
         messages.raw_result_of(await self._control("start", message, START_SECONDS + WAY))
         self._here.set()
+
+    def _room(self, port: Port, settings: Mapping[str, Any]) -> messages.Room:
+        room = messages.Room(port.prefix, dict(settings))
+        if "channel.state" in self._grants:
+            room.snapshot, room.seen = port.state.snapshot(), port.seen
+        return room
 
     async def stop(self, seconds: float) -> None:
         """Call `stop`, and let it end."""

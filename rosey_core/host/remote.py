@@ -121,15 +121,15 @@ class Room:
 
     Args:
         name: the channel's name.
-        prefix: what commands start with there.
+        told: what the daemon says of it.
         door: the way to the daemon.
     """
 
-    def __init__(self, name: str, prefix: str, door: Door) -> None:
+    def __init__(self, name: str, told: messages.Room, door: Door) -> None:
         self.name = name
-        self.prefix = prefix
-        self.state = Channel()
-        self.seen = 0
+        self.prefix = told.prefix
+        self.state = Channel() if told.snapshot is None else Channel.restore(told.snapshot)
+        self.seen = told.seen
         self._door = door
 
     def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:  # noqa: ARG002  the worker is one plugin
@@ -247,7 +247,7 @@ class Remote:
         if self._homes:
             raise PluginError("it was started already")
         self._grants = frozenset(message.grants)
-        rooms = {name: Room(name, room.prefix, self._door) for name, room in message.channels.items()}
+        rooms = {name: Room(name, room, self._door) for name, room in message.channels.items()}
         homes = self._make(rooms, message)
         for home in dict.fromkeys(homes.values()):
             try:
@@ -309,6 +309,8 @@ class Remote:
             self._say(reply, messages.bad(PluginError(f"no list of events: {error}")))
             return
         if lane is None or message.session != self._session:
+            return
+        if message.number < lane.number:
             return
         if message.number == lane.number:
             if lane.answer:
