@@ -7,7 +7,7 @@ import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -34,6 +34,7 @@ class FakePort:
     """A channel that notes what plugins do."""
 
     prefix = "!"
+    seen = 0
 
     def __init__(self, name: str = "cytube") -> None:
         self.name = name
@@ -143,7 +144,7 @@ async def opened(tmp_path: Path, *names: str, **plugins: PluginConfig) -> AsyncI
     loop = asyncio.get_running_loop()
     loop.set_task_factory(task_factory)
     loop.set_exception_handler(exception_handler)
-    chosen = {name: PluginConfig(enabled=True, grant=GRANTS[name]) for name in names} | plugins
+    chosen = {name: PluginConfig(enabled=True, run="inside", grant=GRANTS[name]) for name in names} | plugins
     config = Config(version=1, channels={"cytube": ChannelConfig(room="r")}, plugins=chosen, order=("sleepy",))
     known = await survey(config, tmp_path / "manifests", only=chosen)
     assert {plugin.state for plugin in known.values()} == {"ready"}
@@ -155,6 +156,7 @@ async def opened(tmp_path: Path, *names: str, **plugins: PluginConfig) -> AsyncI
         log=structlog.get_logger(),
         publish=lambda *args: published.append(args),
         read_secret=lambda _: "hunter2",
+        workers=cast("Any", None),  # all run inside here
     )
     port = FakePort()
     house.load(known.values(), {"cytube": port})
@@ -384,7 +386,7 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
     """One instance over two channels: while it is not ready, neither lane runs; then both do."""
     loop = asyncio.get_running_loop()
     loop.set_task_factory(task_factory)
-    plugin = PluginConfig(enabled=True, grant=("chat.read",))
+    plugin = PluginConfig(enabled=True, run="inside", grant=("chat.read",))
     channels = {"one": ChannelConfig(room="r"), "two": ChannelConfig(room="s")}
     config = Config(version=1, channels=channels, plugins={"lateshared": plugin})
     known = await survey(config, None, only=["lateshared"])
@@ -395,6 +397,7 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
         log=structlog.get_logger(),
         publish=lambda *_: None,
         read_secret=lambda _: "",
+        workers=cast("Any", None),
     )
     changed = asyncio.Event()
     house.changed = changed.set
