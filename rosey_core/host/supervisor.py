@@ -14,7 +14,7 @@ from rosey_core.host.home import START_SECONDS
 from rosey_core.host.life import Life
 from rosey_core.host.outside import Outside
 
-BACK_OFF = (0.1, 2.0)
+BACK_OFF = (0.1, 1.0)
 """Seconds before it is started again, the first time and at most."""
 STEADY = 10.0
 """One that lived so many seconds was a good one."""

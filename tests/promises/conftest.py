@@ -34,6 +34,7 @@ GRANTS = {
     "crasher": ("chat.read",),
     "threads": ("chat.read",),
     "slowimport": ("chat.read",),
+    "recorder": ("chat.read", "chat.pm", "user.read", "media.read", "poll.read", "channel.read", "channel.state"),
     "asker": ("chat.read", "chat.send", "query:asker"),
 }
 

@@ -1,0 +1,144 @@
+"""Promise 5 and the first half of 3: a plugin in a process of its own, killed, frozen, cut off, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rosey_core.testing.cytube import SimulatedCytube
+from rosey_core.testing.process import RoseyProcess
+from rosey_core.testing.viewer import Viewer
+
+
+@pytest.fixture
+def run() -> str:
+    """All of them in processes."""
+    return "process"
+
+
+def pid_of(process: RoseyProcess, plugin: str) -> int:
+    """The process of a plugin, as the log told it last."""
+    rows = [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
+    pids = [row["pid"] for row in rows if row["event"] == "plugin.running" and row["plugin"] == plugin]
+    return int(pids[-1])
+
+
+def row_of(status: dict[str, Any], plugin: str) -> dict[str, Any]:
+    """What the status says of a plugin."""
+    row: dict[str, Any] = next(row for row in status["plugins"] if row["name"] == plugin)
+    return row
+
+
+async def back(process: RoseyProcess, plugin: str, old: int, seconds: float = 20) -> int:
+    """Wait until a plugin runs in another process than `old`; that one."""
+    await process.until(
+        "it is back",
+        lambda s: row_of(s, plugin)["state"] == "running" and pid_of(process, plugin) != old,
+        seconds,
+    )
+    return pid_of(process, plugin)
+
+
+async def gone(pid: int) -> None:
+    """Wait for the end of a process that is not our child."""
+    async with asyncio.timeout(10):
+        while alive(pid):  # noqa: ASYNC110  nobody tells of it
+            await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no dead one that nobody asked for yet."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+async def test_killed_again_and_again(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """Each time it is back; its lines come all, in order; what is asked meanwhile is answered at once, and once."""
+    times = 50
+    async with make(cytube.url, "echo", "recorder") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        began = len(alice.lines)
+        for number in range(times):
+            names = ("echo", "recorder") if number % 5 == 0 else ("echo",)
+            victims = {name: pid_of(process, name) for name in names}
+            for pid in victims.values():
+                os.kill(pid, signal.SIGKILL)
+            cytube.room.say_as("bob", f"line {number}")
+            await process.until("it is gone", lambda s: row_of(s, "echo")["state"] != "running")
+            await alice.say("!echo while it is away")
+            assert await alice.expect_line(lambda name, _: name == "Rosey") == "!echo is not available now."
+            for name, pid in victims.items():
+                await back(process, name, pid)
+            cytube.room.say_as("bob", "so that it looks like no loop")
+            await alice.say(f"!echo {number}")
+            assert await alice.expect_line(lambda name, _: name == "Rosey") == str(number)
+        said = [text for name, text in alice.lines[began:] if name == "Rosey" and text.isdigit()]
+        assert said == [str(number) for number in range(times)]
+        heard = process.state / "plugins" / "recorder" / "heard.jsonl"
+        await process.until("all was heard", lambda _: f"!echo {times - 1}" in heard.read_text())
+        texts = [json.loads(line)["text"] for line in heard.read_text().splitlines()]
+        lines = [text for text in texts if text.startswith("line ")]
+        # A list that a dying worker had comes again, whole: each line at least once, in order.
+        assert sorted(set(lines), key=lines.index) == [f"line {number}" for number in range(times)]
+        assert row_of(await process.ask(), "recorder")["dropped"] == 0
+
+
+async def test_frozen(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """A process that is stopped holds up nobody; it is taken for hung, killed, and back with all that waited."""
+    async with make(cytube.url, "echo", "recorder") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        frozen = pid_of(process, "recorder")
+        os.kill(frozen, signal.SIGSTOP)
+        await alice.say("while it is frozen")
+        await alice.say("!echo hello")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "hello"
+        await back(process, "recorder", frozen, 40)
+        assert "it did not answer for 10 s" in process.log.read_text()
+        heard = process.state / "plugins" / "recorder" / "heard.jsonl"
+        await process.until("it hears what it missed", lambda _: "while it is frozen" in heard.read_text())
+
+
+async def test_nats_is_killed(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """Workers stay alive, are connected again, and get the rest of their lanes once."""
+    async with make(cytube.url, "echo", "recorder") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        worker = pid_of(process, "recorder")
+        for round_ in range(3):
+            told = [json.loads(line) for line in process.log.read_text().splitlines() if "nats.listens" in line]
+            os.kill(told[-1]["pid"], signal.SIGKILL)
+            for number in range(20):
+                cytube.room.say_as("bob", f"line {round_} {number}")
+                await asyncio.sleep(0.01)
+            await process.until(
+                "NATS is back", lambda s, n=round_ + 2: s["nats"]["starts"] >= n and s["nats"]["connected"]
+            )
+        heard = process.state / "plugins" / "recorder" / "heard.jsonl"
+        await process.until("all was heard", lambda _: "line 2 19" in heard.read_text())
+        lines = [json.loads(line)["text"] for line in heard.read_text().splitlines()]
+        lines = [text for text in lines if text.startswith("line ")]
+        assert lines == [f"line {a} {b}" for a in range(3) for b in range(20)]
+        assert pid_of(process, "recorder") == worker
+        await alice.say("!echo hello")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "hello"
+
+
+async def test_they_go_with_a_killed_daemon(cytube: SimulatedCytube, make: Any) -> None:
+    """After `kill -9` of the daemon its workers are gone as well."""
+    async with make(cytube.url, "echo", "recorder") as process:
+        await process.started()
+        workers = [pid_of(process, name) for name in ("echo", "recorder")]
+        process.send_signal(signal.SIGKILL)
+        assert await process.ended() == -signal.SIGKILL
+        for pid in workers:
+            await gone(pid)
