@@ -45,7 +45,8 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[nats]`: the bus. Embedded: rosey runs nats-server itself. External: `url`, `user`, `password`.
 
     `listen` is where the embedded one listens; port 0 takes a free one. `server` is the path of nats-server,
-    where it is neither in the environment nor on PATH.
+    where it is neither in the environment nor on PATH. `ca` is a file with the certificates to trust on `tls://`,
+    in place of the system's; relative to the configuration file.
     """
 
     mode: Literal["embedded", "external"] = "embedded"
@@ -55,6 +56,7 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str = ""
     password: Secret | None = None
     credentials: Secret | None = None
+    ca: str = ""
     users: dict[str, NatsUser] = {}
 
 
@@ -89,12 +91,14 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `run`: `inside` the daemon, or in a `process` of its own; by default what is bundled runs inside, and what others
     publish in a process. `python` is the interpreter of that process, if not rosey's own. `commands` renames:
-    `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches it off.
+    `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches it off. `nats_password` is for the process's
+    own user of NATS: needed on a server of the owner's, else by default a random one at each start.
     """
 
     enabled: bool = False
     run: Literal["", "inside", "process"] = ""
     python: str = ""
+    nats_password: Secret | None = None
     grant: tuple[str, ...] = ()
     settings: dict[str, Any] = {}
     channels: dict[str, PluginChannel] = {}

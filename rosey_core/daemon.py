@@ -21,9 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rosey_core import __version__, log, subjects
-from rosey_core.bus.access import core_user, owner_user, worker_user
 from rosey_core.bus.broker import Broker
-from rosey_core.bus.bus import Bus, Login
+from rosey_core.bus.bus import Bus
 from rosey_core.clock import wall
 from rosey_core.config import ChannelConfig, Loaded, Secret
 from rosey_core.control import Control
@@ -31,13 +30,14 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
-from rosey_core.errors import BrokerError, BusError, ConfigError, PluginError
+from rosey_core.errors import BusError, ConfigError, PluginError
 from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of, problems
 from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
-from rosey_core.host.registry import Known, installed, is_enabled, runs, survey
+from rosey_core.host.registry import Known, is_enabled, survey
 from rosey_core.host.workers import Workers
+from rosey_core.logins import Logins
 from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.preflight import preflight
 from rosey_core.requests import Requests
@@ -67,9 +67,9 @@ class Daemon:
         self._broker: Broker | None = None
         self._sites: dict[str, Site] = {}
         self._pipelines: dict[str, Pipeline] = {}
-        self._bus = Bus(self._log_in, name="core", gap=_gap, log=self._log.bind(part="bus"))
-        self._passwords: dict[str, str] = {}
-        self._workers = Workers(self._bus, self._pipelines, self._ask_plugin, self._worker_login, self._log)
+        self._logins = Logins(loaded, self._read_secret)
+        self._bus = Bus(self._logins.own, name="core", gap=_gap, log=self._log.bind(part="bus"))
+        self._workers = Workers(self._bus, self._pipelines, self._ask_plugin, self._logins.worker, self._log)
         self._house = House(
             self._config,
             loaded.state,
@@ -128,7 +128,7 @@ class Daemon:
 
     async def _start(self, secrets: dict[str, Secrets]) -> None:
         config, state = self._config, self._loaded.state
-        self._login = self._logins()
+        self._broker = self._logins.start(self._log.bind(part="nats"))
         enabled = [name for name in config.plugins if is_enabled(config, name)]
         self._known = await survey(config, state / "manifests", only=enabled)
         if found := problems(self._loaded, self._known.values()):
@@ -186,58 +186,8 @@ class Daemon:
         log.add_secret(value)
         return value
 
-    async def _log_in(self) -> Login:
-        return await self._login()
-
-    async def _worker_login(self, plugin: str) -> Login:
-        if self._broker is None:
-            raise PluginError("a plugin in a process of its own needs the embedded nats-server as yet")
-        while True:
-            try:
-                return Login(await self._broker.ready(), plugin, self._passwords[plugin])
-            except BrokerError:  # it is told by whoever keeps it running
-                await asyncio.sleep(1.0)
-
     async def _ask_plugin(self, plugin: str, name: str, channel: str, args: Mapping[str, Any]) -> Any:
         return await self._house.query(plugin, name, channel, args)
-
-    def _logins(self) -> Callable[[], Awaitable[Login]]:
-        """How the bus logs in; in embedded mode this starts the broker as well."""
-        nats = self._config.nats
-        if nats.mode == "external":
-            password = self._read_secret(nats.password)
-            credentials = ""
-            if nats.credentials is not None:
-                credentials = nats.credentials.file
-            ready = Login(nats.url, nats.user, password, credentials)
-
-            async def external() -> Login:
-                return ready
-
-            return external
-        users = []
-        for name, user in nats.users.items():
-            password = self._read_secret(user.password)
-            users.append(owner_user(name, user, password, tuple(self._config.channels)))
-        core = core_user()
-        log.add_secret(core.password)
-        points = installed()
-        for name in self._config.plugins:
-            if is_enabled(self._config, name) and runs(self._config, name, points.get(name)) == "process":
-                worker = worker_user(name)
-                log.add_secret(worker.password)
-                self._passwords[name] = worker.password
-                users.append(worker)
-        broker = self._broker = Broker(nats, self._loaded.state / "nats", (core, *users), self._log.bind(part="nats"))
-        try:
-            broker.spawn()
-        except BrokerError as error:  # another start would find the same
-            raise ConfigError(str(error)) from error
-
-        async def embedded() -> Login:
-            return Login(await broker.ready(), core.name, core.password)
-
-        return embedded
 
     def _look_again(self) -> None:
         for pipeline in self._pipelines.values():

@@ -12,6 +12,9 @@ CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,30}")
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,29}")
 QUERY_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
+CORE = "core"
+"""The daemon's own name on the bus; no other client may have it."""
+
 PLATFORM = "rosey.platform"
 EVENTS = "rosey.events"
 COMMANDS = "rosey.commands"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rosey_core import subjects
-from rosey_core.bus.access import BrokerUser, conf, core_user, may_answer, owner_user
-from rosey_core.config import NatsUser, Secret
+from rosey_core.bus.access import BrokerUser, accounts, conf, core_user, may_answer, owner_user, users
+from rosey_core.config import ChannelConfig, Config, NatsConfig, NatsUser, Secret
 
 SECRET = Secret(env="SOME")
 
@@ -98,7 +100,7 @@ def test_what_is_answered_is_one_subject(text: str) -> None:
 @given(st.text())
 def test_passwords_stay_in_their_string(password: str) -> None:
     """No password ends its string or its line in the configuration."""
-    line = next(line for line in written(BrokerUser("desk", password)).split("\n") if line.startswith("accounts"))
+    line = next(line for line in written(BrokerUser("desk", password)).split("\n") if "password: " in line)
     start = line.index('password: "') + len('password: "')
     end = line.index('", permissions:', start)
     inside = line[start:end].replace("\\\\", "").replace('\\"', "")
@@ -117,3 +119,49 @@ def test_passwords_stay_in_their_string(password: str) -> None:
 def test_listen(host: str, port: int, line: str) -> None:
     """The address to listen on, with brackets where it needs them."""
     assert line in written(core_user(), host=host, port=port).splitlines()
+
+
+# --- golden files ---
+
+GOLDEN = Path(__file__).parent / "golden"
+CHANNELS = {"cytube": ChannelConfig("movienight"), "films": ChannelConfig("films")}
+TOOLS = {
+    "desk": NatsUser(SECRET, ("chat.send", "media.queue", "query:markov")),
+    "reader": NatsUser(SECRET),
+    "deaf": NatsUser(SECRET, ("chat.send",), read=False),
+}
+ALONE = Config(1, CHANNELS)
+BUSY = Config(1, CHANNELS, NatsConfig(users=TOOLS))
+THEIRS = Config(1, CHANNELS, NatsConfig("external", url="tls://nats.example:4222", user="rosey", users=TOOLS))
+
+
+def everybody(config: Config, *workers: str) -> tuple[BrokerUser, ...]:
+    """The users of a configuration, with passwords that anybody may read."""
+    return users(config, workers, "password-of-{}".format)
+
+
+TEXTS = {
+    "alone.conf": lambda: written(*everybody(ALONE)),
+    "workers.conf": lambda: written(*everybody(ALONE, "echo", "dice-2")),
+    "tools.conf": lambda: written(*everybody(BUSY), host="::1", port=4222),
+    "everybody.conf": lambda: written(*everybody(BUSY, "echo", "markov"), host="192.0.2.1", port=4222),
+    "external.conf": lambda: accounts(everybody(THEIRS, "echo"), written="${}".format),
+    "users.json": lambda: msgspec.json.format(msgspec.json.encode(everybody(BUSY, "echo"))).decode() + "\n",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_golden_files(name: str) -> None:
+    """Who may do what changes only on purpose.
+
+    To write the files anew:  GOLDEN=new python -m pytest tests/test_access.py -k golden; git diff tests/golden
+    """
+    text, path = TEXTS[name](), GOLDEN / name
+    if os.environ.get("GOLDEN") == "new":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_golden_files_are_used() -> None:
+    """No file is left over from a case that is gone."""
+    assert {path.name for path in GOLDEN.iterdir()} == TEXTS.keys()

@@ -24,7 +24,7 @@ FLOORS = (
     | {"config", "settings", "journal", "log"},
     {"channel", "cytube", "bus", "service", "sequence", "control"},
     {"host"},
-    {"pipeline", "requests", "site", "preflight", "api"},
+    {"pipeline", "requests", "site", "preflight", "logins", "api"},
     {"daemon"},
     {"testing"},
     {"cli", "__main__"},

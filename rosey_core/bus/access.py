@@ -10,7 +10,7 @@ What the broker can't hold: which reply subject an asker names. So `may_answer` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -19,10 +19,11 @@ import msgspec
 
 from rosey_core import subjects
 from rosey_core.actions import ACTIONS
-from rosey_core.config import NatsUser
+from rosey_core.config import Config, NatsUser
+from rosey_core.subjects import CORE
 
-CORE = "core"
-"""The daemon's own user; no other may have this name."""
+ACCOUNT = "ROSEY"
+"""Apart from whatever else is on a server of the owner's."""
 
 EVERYTHING = (">",)
 MAX_PAYLOAD = 8 << 20
@@ -45,9 +46,30 @@ class BrokerUser(msgspec.Struct, frozen=True):
         return f"BrokerUser({self.name!r}, publish={self.publish!r}, subscribe={self.subscribe!r})"
 
 
-def core_user(password: str = "") -> BrokerUser:
+def users(config: Config, workers: Iterable[str], password: Callable[[str], str]) -> tuple[BrokerUser, ...]:
+    """Everybody who may connect: the daemon, then the owner's clients, then plugins' processes.
+
+    Args:
+        config: says who the clients are, and what each was granted.
+        workers: the plugins that run in processes of their own.
+        password: tells a user's, by its name.
+    """
+    core, channels = core_name(config), tuple(config.channels)
+    return (
+        core_user(password(core), core),
+        *(owner_user(name, user, password(name), channels) for name, user in config.nats.users.items()),
+        *(worker_user(plugin, password(plugin)) for plugin in workers),
+    )
+
+
+def core_name(config: Config) -> str:
+    """The name of the daemon's own user; on a server of the owner's it may be another than `CORE`."""
+    return config.nats.user or CORE
+
+
+def core_user(password: str = "", name: str = CORE) -> BrokerUser:
     """The daemon's own user, who may do everything; without a password it gets a random one of 32 bytes."""
-    return BrokerUser(CORE, password or token_urlsafe(32), EVERYTHING, EVERYTHING)
+    return BrokerUser(name, password or token_urlsafe(32), EVERYTHING, EVERYTHING)
 
 
 def owner_user(name: str, user: NatsUser, password: str, channels: Iterable[str]) -> BrokerUser:
@@ -68,7 +90,7 @@ def owner_user(name: str, user: NatsUser, password: str, channels: Iterable[str]
     return BrokerUser(name, password, tuple(publish), (*read, f"{inbox(name)}.>"))
 
 
-def worker_user(plugin: str, password: str = "") -> BrokerUser:
+def worker_user(plugin: str, password: str) -> BrokerUser:
     """A plugin's process: what it says to the daemon, its own events, and nothing else; it hears what is said to it.
 
     What it may do in a channel is the daemon's to check, request by request: only this user may publish below the
@@ -78,7 +100,7 @@ def worker_user(plugin: str, password: str = "") -> BrokerUser:
     hears = tuple(f"{subjects.worker(plugin, way)}.>" for way in ("hook", "control"))
     return BrokerUser(
         plugin,
-        password or token_urlsafe(32),
+        password,
         (*own, subjects.plugin_event(plugin, "*"), subjects.heartbeat(plugin)),
         (*hears, f"{inbox(plugin)}.>"),
     )
@@ -95,6 +117,26 @@ def may_answer(reply: str) -> bool:
     The daemon's own inbox is none: nobody else may make it hear something there.
     """
     return _INBOX.fullmatch(reply) is not None and not reply.startswith(f"{inbox(CORE)}.")
+
+
+def accounts(users: Iterable[BrokerUser], *, written: Callable[[str], str] | None = None) -> str:
+    """The part of nats-server's configuration that says who may connect, and do what.
+
+    Args:
+        users: everybody who may; nobody else may, also not without a name.
+        written: writes a password, if not as a text: a reference to where it is.
+    """
+    lines = [f"accounts: {{ {ACCOUNT}: {{ users: ["]
+    for user in users:
+        who = f"user: {_text(user.name)}, password: {(written or _text)(user.password)}"
+        permissions = []
+        for way in ("publish", "subscribe"):
+            patterns = getattr(user, way)
+            if patterns != EVERYTHING:
+                # An empty list of what is allowed would allow everything.
+                permissions.append(f"    {way}: {_text({'allow': patterns} if patterns else {'deny': EVERYTHING})}")
+        lines += [f"  {{ {who}, permissions: {{", *permissions, "  } }"] if permissions else [f"  {{ {who} }}"]
+    return "\n".join((*lines, "] } }", ""))
 
 
 def conf(users: Iterable[BrokerUser], *, host: str, port: int, log_file: Path, ports: Path) -> str:
@@ -120,22 +162,10 @@ def conf(users: Iterable[BrokerUser], *, host: str, port: int, log_file: Path, p
         "log_file": str(log_file),
         "logfile_size_limit": 10 << 20,
         "logfile_max_num": 3,
-        "accounts": {"ROSEY": {"users": [_user(user) for user in users]}},
     }
     lines = ["# Written by rosey at each start. It holds passwords: keep it to yourself."]
     lines += [f"{key}: {_text(value)}" for key, value in settings.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _user(user: BrokerUser) -> dict[str, Any]:
-    permissions = {}
-    for way in ("publish", "subscribe"):
-        patterns = getattr(user, way)
-        if patterns != EVERYTHING:
-            # An empty list of what is allowed would allow everything.
-            permissions[way] = {"allow": patterns} if patterns else {"deny": [">"]}
-    named = {"user": user.name, "password": user.password}
-    return named | ({"permissions": permissions} if permissions else {})
+    return "\n".join((*lines, accounts(users)))
 
 
 def _text(value: Any) -> str:
