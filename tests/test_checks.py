@@ -85,6 +85,27 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (SMALL + '[nats]\nlisten = "4222"', '"listen" should be HOST:PORT'),
         (SMALL + '[nats]\nlisten = "127.0.0.1:99999"', '"listen" should be HOST:PORT'),
         (SMALL + "[nats.users.core]\npassword = { env = 'X' }", 'a NATS user can\'t be named "core"'),
+        (SMALL + "[plugins.core]", "4:10: a plugin can't be named \"core\": that is the daemon's own name on NATS"),
+        (
+            SMALL + "[plugins.desk]\n[nats.users.desk]\npassword = { env = 'X' }",
+            'a NATS user can\'t be named "desk": [plugins.desk] has that name there; rename this one',
+        ),
+        (
+            SMALL + "[nats]\nmode = 'external'\nurl = 'nats://h'\nuser = 'bot'\n[plugins.bot]",
+            'a plugin can\'t be named "bot"',
+        ),
+        (
+            SMALL + "[nats]\nmode = 'external'\nurl = 'nats://h'\nuser = 'bot'\n"
+            "[nats.users.bot]\npassword = { env = 'X' }",
+            'a NATS user can\'t be named "bot"',
+        ),
+        (SMALL + "[nats]\nca = 'ca.pem'", '"ca" is for mode = "external"'),
+        (
+            SMALL + "[nats]\nmode = 'external'\nurl = 'nats://h:4222'\nca = 'ca.pem'",
+            '7:6: "ca" is for TLS: write url = "tls://h:4222"',
+        ),
+        (SMALL + "[plugins.a]\nnats_password = 'pw'", '"nats_password" should say where the secret is, not hold it'),
+        (SMALL + "[plugins.a]\nnats_password = {}", '"nats_password" needs exactly one of'),
         (SMALL + "[nats.users.A]\npassword = { env = 'X' }", "a NATS user's name should be"),
         (SMALL + "[nats.users.a]", '[nats.users.a] needs "password"'),
         (SMALL + "[nats.users.a]\npassword = { env = 'X' }\ngrant = ['chat.sen']", 'did you mean "chat.send"?'),

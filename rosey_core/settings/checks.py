@@ -16,7 +16,7 @@ from rosey_core.grants import ALL_GRANTS, is_grant
 from rosey_core.settings.layers import SOURCES, get
 from rosey_core.settings.problems import Problem
 from rosey_core.settings.toml_positions import Path
-from rosey_core.subjects import CHANNEL_NAME, PLUGIN_NAME
+from rosey_core.subjects import CHANNEL_NAME, CORE, PLUGIN_NAME
 
 BESIDE_PLUGINS = ("order", "on_silence")
 """The keys of `[plugins]` that are no plugins; in `Config` they are fields of their own."""
@@ -25,7 +25,7 @@ ROOM = re.compile(r"[\w-]{1,30}", re.ASCII)
 USER_NAME = re.compile(r"[\w-]{1,20}", re.ASCII)
 PROXY_SCHEMES = ("socks5", "socks5h", "http")
 NATS_SCHEMES = ("nats", "tls")
-SECRET_KEYS = ("password", "room_password", "credentials")
+SECRET_KEYS = ("password", "room_password", "credentials", "nats_password")
 """The keys under which only a table says where the secret is; a bare text there is a secret in the file."""
 
 _ALPHABET = "lower-case letters, digits, - and _, up to 30"
@@ -45,6 +45,7 @@ def checks(data: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(("channels", name), message, on_key=True)
     yield from _path(data, ("state_directory",))
     yield from _nats(_table(data, "nats"))
+    yield from _nats_names(data)
     yield from _plugins(_table(data, "plugins"), tuple(channels))
 
 
@@ -142,13 +143,14 @@ def _nats(nats: dict[str, Any]) -> Iterator[Problem]:
     if external and not nats.get("url"):
         yield Problem((*path, "mode"), 'mode = "external" needs "url", such as url = "nats://127.0.0.1:4222"')
     if not external:
-        for key in ("url", "user", "password", "credentials"):
+        for key in ("url", "user", "password", "credentials", "ca"):
             if nats.get(key):
                 message = f'"{key}" is for mode = "external"; the embedded server needs none'
                 yield Problem((*path, key), message, on_key=True, hidden=True)
     for key in ("password", "credentials"):
         yield from secret_check((*path, key), nats.get(key))
-    yield from _path(nats, (*path, "server"))
+    for key in ("server", "ca"):
+        yield from _path(nats, (*path, key))
     url, listen = _text(nats, "url"), _text(nats, "listen")
     if url:
         parts = _split(url)
@@ -157,6 +159,8 @@ def _nats(nats: dict[str, Any]) -> Iterator[Problem]:
         elif "@" in parts.netloc:
             message = '"url" should have no user or password in it: they have the keys "user" and "password"'
             yield Problem((*path, "url"), message, hidden=True)
+        elif parts.scheme != "tls" and _text(nats, "ca"):
+            yield Problem((*path, "ca"), f'"ca" is for TLS: write url = "tls://{parts.netloc}"')
     if listen is not None:
         parts = _split(f"nats://{listen}")
         if parts is None or not parts.hostname or parts.port is None or parts.path:
@@ -167,10 +171,24 @@ def _nats(nats: dict[str, Any]) -> Iterator[Problem]:
         user_path = (*path, "users", name)
         if not CHANNEL_NAME.fullmatch(name):
             yield Problem(user_path, f"a NATS user's name should be {_ALPHABET}", on_key=True)
-        if name == "core":
-            yield Problem(user_path, "a NATS user can't be named \"core\": that is the daemon's own", on_key=True)
         yield from secret_check((*user_path, "password"), user.get("password"))
         yield from _grants(user, user_path)
+
+
+def _nats_names(data: dict[str, Any]) -> Iterator[Problem]:
+    """A user of NATS is the daemon, a client of the owner's, or a plugin: two of a name could not be told apart."""
+    daemon = {CORE} | {name for name in (_text(_table(data, "nats"), "user"),) if name}
+    plugins = {name for name, _ in _tables(data, "plugins")}
+    for name, _ in _tables(data, "nats", "users"):
+        path: Path = ("nats", "users", name)
+        if name in daemon:
+            yield Problem(path, f"a NATS user can't be named \"{name}\": that is the daemon's own", on_key=True)
+        elif name in plugins:
+            message = f'a NATS user can\'t be named "{name}": [plugins.{name}] has that name there; rename this one'
+            yield Problem(path, message, on_key=True)
+    for name in plugins & daemon:
+        message = f"a plugin can't be named \"{name}\": that is the daemon's own name on NATS"
+        yield Problem(("plugins", name), message, on_key=True)
 
 
 def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Problem]:
@@ -191,6 +209,7 @@ def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Pro
             message = f"a plugin's name should begin with a letter and be {_ALPHABET}"
             yield Problem(path, message, on_key=True)
         yield from _grants(plugin, path)
+        yield from secret_check((*path, "nats_password"), plugin.get("nats_password"))
         for channel in _table(plugin, "channels"):
             if channel not in channels:
                 message = f'there is no channel "{channel}"'
