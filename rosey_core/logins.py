@@ -25,6 +25,8 @@ from rosey_core.settings.problems import tell
 AGAIN = 1.0
 """Seconds until a worker's login looks again for a broker that does not run."""
 
+CREDENTIALS = "this is no credentials file: it should hold a NATS USER JWT and a USER NKEY SEED, as nsc writes it"
+
 
 def workers_of(config: Config) -> list[str]:
     """The plugins that run in processes of their own."""
@@ -50,13 +52,21 @@ def read_ca(loaded: Loaded) -> str:
     try:
         text = path.read_text(encoding="ascii")
         ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, UnicodeDecodeError):
+        fault = f"{path} holds no certificate in PEM"
     except OSError as error:
         fault = f"{path} can't be read: {error.strerror}"
-    except ValueError:  # ssl's own errors are of both sorts
-        fault = f"{path} holds no certificate in PEM"
     else:
         return text
     raise ConfigError(tell(loaded, ("nats", "ca"), fault))
+
+
+def read_credentials(loaded: Loaded, read_secret: Callable[[Secret | None], str]) -> str:
+    """The text of the credentials file; empty for none. Raises `ConfigError`, also for what is none."""
+    text = read_secret(loaded.config.nats.credentials)
+    if text and not all(part in text for part in ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")):
+        raise ConfigError(tell(loaded, ("nats", "credentials"), CREDENTIALS))  # nats-py would look for them for ever
+    return text
 
 
 class Logins:
@@ -86,7 +96,8 @@ class Logins:
             self._passwords[name] = self._read_secret(secret) or (token_urlsafe(32) if embedded else "")
             log.add_secret(self._passwords[name])
         if not embedded:
-            self._credentials, self._ca = self._read_secret(config.nats.credentials), read_ca(self._loaded)
+            self._credentials = read_credentials(self._loaded, self._read_secret)
+            self._ca = read_ca(self._loaded)
             return None
         everybody = users(config, workers_of(config), self._passwords.__getitem__)
         self._broker = Broker(config.nats, self._loaded.state / "nats", everybody, logger)

@@ -17,6 +17,7 @@ from rosey_core.config import Loaded
 from rosey_core.control import socket_path
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.errors import BrokerError, ConfigError
+from rosey_core.logins import read_ca, read_credentials
 from rosey_core.sequence import reserved
 from rosey_core.settings.problems import tell
 from rosey_core.settings.secret import check_secrets, is_pipe, read_secret
@@ -69,9 +70,25 @@ def _broker(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
             find_server(nats.server, environ)
         except BrokerError as error:
             yield tell(loaded, ("nats", "server"), str(error))
-    elif nats.credentials is not None and importlib.util.find_spec("nkeys") is None:
-        message = "credentials need a library that is not installed: pip install nkeys"
+        return
+    try:
+        read_ca(loaded)
+    except ConfigError as error:
+        yield str(error)
+    if nats.credentials is None:
+        return
+    if importlib.util.find_spec("nkeys") is None:
+        message = "credentials need a library that is not installed: pip install 'rosey-bot[credentials]'"
         yield tell(loaded, ("nats", "credentials"), message)
+    elif not is_pipe(nats.credentials, loaded):
+        try:
+            text = read_secret(nats.credentials, loaded, environ=environ)
+        except ConfigError:
+            return  # `check_secrets` tells it
+        try:
+            read_credentials(loaded, lambda _: text)
+        except ConfigError as error:
+            yield str(error)
 
 
 def _proxies(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:

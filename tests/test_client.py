@@ -1,4 +1,4 @@
-"""nats-py as rosey uses it: without aiohttp, and with three private names that have to be what they were."""
+"""nats-py as rosey uses it: without aiohttp, and with a few private names that have to be what they were."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ def test_nats_py_would_import_it(tmp_path: Path) -> None:
 def test_private_names() -> None:
     """What we use and override of nats-py exists, with the arguments that we give."""
     assert list(inspect.signature(NatsClient._close).parameters) == ["self", "status", "do_cbs"]
+    assert list(inspect.signature(NatsClient._connect_command).parameters) == ["self"]
+    assert "self._connect_command()" in inspect.getsource(NatsClient._process_connect_init)
     assert list(inspect.signature(NatsClient._send_command).parameters)[:2] == ["self", "cmd"]
     assert list(inspect.signature(NatsClient._flush_pending).parameters)[:1] == ["self"]
     client: Any = Client()

@@ -114,7 +114,9 @@ def test_credentials_without_their_library(home: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "nkeys", None)
     one = loaded(f'{SMALL}[nats]\nmode = "external"\nurl = "nats://x"\ncredentials = {{ env = "CREDS" }}\n')
     (wrong,), _ = preflight(one, start=False, environ={"CREDS": "x"})
-    assert wrong.startswith("rosey.toml:7:15: credentials need a library that is not installed: pip install nkeys")
+    assert wrong.startswith(
+        "rosey.toml:7:15: credentials need a library that is not installed: pip install 'rosey-bot[credentials]'"
+    )
 
 
 def test_what_is_right_leaves_nothing(home: Path) -> None:

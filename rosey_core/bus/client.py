@@ -4,7 +4,7 @@ nats-py imports aiohttp where it is installed, for WebSockets that rosey does no
 is hidden while it is imported; `import aiohttp` elsewhere works as ever. Import nats-py from here only.
 
 Its own reconnecting, draining, flushing and closing lose, repeat or hang (each seen with nats-py 2.16), so `link`
-uses none of them, and three private names are used instead, each held by a test in `tests/test_client.py`.
+uses none of them, and a few private names are used instead, each held by a test in `tests/test_client.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from rosey_core.hidden import hidden
 with hidden("aiohttp"):
     from nats import errors
     from nats.aio.client import Client as NatsClient
+    from nats.aio.client import RawCredentials
     from nats.aio.msg import Msg
 
-__all__ = ["Client", "Msg", "NatsClient", "errors"]
+__all__ = ["Client", "Msg", "NatsClient", "RawCredentials", "errors"]
 
 
 class Client(NatsClient):
@@ -41,6 +42,17 @@ class Client(NatsClient):
         """
         await self._send_command(commands[0] if len(commands) == 1 else b"".join(commands))
         await self._flush_pending()
+
+    def _connect_command(self) -> bytes:
+        """What we say of ourselves, the password included: on `tls://` only where it can't be overheard.
+
+        nats-py would send it in the clear to who says that it has no TLS.
+        """
+        server: Any = self._current_server
+        if server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
+            raise errors.Error("the address says tls:// and the server offers no TLS")
+        command: bytes = super()._connect_command()
+        return command
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002  nats-py's signature
         """Close at once, unsent bytes forgotten; every end of a connection comes through here.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import ssl
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core import subjects
-from rosey_core.bus.client import Client, Msg, errors
+from rosey_core.bus.client import Client, Msg, RawCredentials, errors
 from rosey_core.bus.outbox import Outbox
 from rosey_core.errors import BusError
 
@@ -39,12 +40,17 @@ FORBIDDEN = "permissions violation"
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Where NATS is and who we are. `credentials` is the path of a credentials file, in place of a password."""
+    """Where NATS is and who we are.
+
+    `credentials` is the text of a credentials file, in place of a password. `ca` is that of the certificates to
+    trust, in place of the system's.
+    """
 
     url: str
     user: str = ""
     password: str = ""
     credentials: str = ""
+    ca: str = ""
 
     def __repr__(self) -> str:
         return f"Login({self.where!r}, user={self.user!r})"
@@ -123,7 +129,8 @@ class Link:
             name=f"rosey/{self._name}",
             user=login.user or None,
             password=login.password or None,
-            user_credentials=login.credentials or None,
+            user_credentials=RawCredentials(login.credentials) if login.credentials else None,
+            tls=ssl.create_default_context(cadata=login.ca) if login.ca else None,
             inbox_prefix=f"_INBOX_{self._name}",
             allow_reconnect=False,
             max_reconnect_attempts=1,  # two tries: 0 would mean for ever
