@@ -1,0 +1,74 @@
+"""What others publish: a package of its own is built, installed, found, granted and run, and a file is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rosey_core.testing.cytube import SimulatedCytube
+from rosey_core.testing.viewer import Viewer
+
+CONTRIB = Path(__file__).parents[2] / "contrib"
+
+pytestmark = pytest.mark.slow
+
+
+async def python(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> str:
+    """Run a module of this interpreter; what it printed."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *arguments),
+        cwd=cwd,
+        env=os.environ | (environ or {}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output = (await child.communicate())[0].decode()
+    assert child.returncode == 0, output
+    return output
+
+
+@pytest.fixture
+async def dice(tmp_path: Path) -> Path:
+    """Where the dice are installed from their wheel; nothing is fetched for that."""
+    source, wheels, site = tmp_path / "source", tmp_path / "wheels", tmp_path / "site"
+    ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".*")
+    shutil.copytree(CONTRIB / "rosey-plugin-dice", source, ignore=ignored)
+    alone = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
+    await python("pip", "wheel", *alone, "--no-build-isolation", "--wheel-dir", str(wheels), ".", cwd=source)
+    (wheel,) = wheels.iterdir()
+    await python("pip", "install", *alone, "--target", str(site), str(wheel), cwd=tmp_path)
+    return site
+
+
+async def test_a_package(
+    dice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cytube: SimulatedCytube, make: Any, alice: Viewer
+) -> None:
+    """It is held until its owner grants what it asks for, then runs in a process; its own tests pass as installed."""
+    monkeypatch.setenv("PYTHONPATH", f"{dice}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    process = make(cytube.url, "echo", rest="[plugins.dice]\nenabled = true")
+    async with process:
+        (row,) = [row for row in (await process.ask())["plugins"] if row["name"] == "dice"]
+        assert row["state"] == "held"
+        assert row["reason"] == 'not granted: chat.send; under [plugins.dice] write  grant = ["chat.send"]'
+    with process.directory.joinpath("rosey.toml").open("a") as file:
+        file.write('grant = ["chat.send"]\n')
+    async with process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        (row,) = [row for row in (await process.ask())["plugins"] if row["name"] == "dice"]
+        assert (row["state"], row["run"], row["version"]) == ("running", "process", "1.0.0")
+        await alice.say("!roll 2d6")
+        line = await alice.expect_line(lambda name, _: name == "Rosey")
+        told = re.fullmatch(r"alice rolled 2d6: \[([1-6]) ([1-6])\] = ([0-9]+)", line)
+        assert told is not None, line
+        assert int(told[1]) + int(told[2]) == int(told[3])
+    shutil.copytree(CONTRIB / "rosey-plugin-dice" / "tests", tmp_path / "own" / "tests")
+    shutil.copy(CONTRIB / "rosey-plugin-dice" / "pyproject.toml", tmp_path / "own")
+    assert " passed" in await python("pytest", "-q", "-p", "no:xdist", cwd=tmp_path / "own")
