@@ -19,7 +19,7 @@ from rosey_core.bus.broker import Broker
 from rosey_core.bus.bus import Login
 from rosey_core.config import Config, Loaded, Secret
 from rosey_core.errors import BrokerError, ConfigError, PluginError
-from rosey_core.host.registry import installed, is_enabled, runs
+from rosey_core.host.registry import is_enabled, offered, runs
 from rosey_core.settings.problems import tell
 
 AGAIN = 1.0
@@ -30,7 +30,7 @@ CREDENTIALS = "this is no credentials file: it should hold a NATS USER JWT and a
 
 def workers_of(config: Config) -> list[str]:
     """The plugins that run in processes of their own."""
-    enabled, points = (name for name in config.plugins if is_enabled(config, name)), installed()
+    enabled, points = (name for name in config.plugins if is_enabled(config, name)), offered(config)
     return [name for name in enabled if runs(config, name, points.get(name)) != "inside"]
 
 

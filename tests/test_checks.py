@@ -110,6 +110,8 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (SMALL + "[nats.users.a]", '[nats.users.a] needs "password"'),
         (SMALL + "[nats.users.a]\npassword = { env = 'X' }\ngrant = ['chat.sen']", 'did you mean "chat.send"?'),
         (SMALL + 'username="Bot"\n[channels.b]\nroom="Lobby"\nusername="bot"', "same room as [channels.cytube]"),
+        (SMALL + '[plugins.a]\npath = "a.txt"', '5:8: "path" should be a file with a plugin\'s class, such as'),
+        (SMALL + '[plugins.a]\npath = "a\\n.py"', '5:8: "path" should be a path, and has a character'),
     ),
 )
 def test_checks(home: Path, text: str, message: str) -> None:
@@ -124,6 +126,7 @@ def test_checks(home: Path, text: str, message: str) -> None:
         'username = "Bot"\nprefix = "¿?"\nproxy = { env = "PROXY" }',
         '[nats]\nmode = "external"\nurl = "tls://nats.example:4222"\nuser = "x"\npassword = { file = "p" }',
         '[nats]\nlisten = "[::1]:0"',
+        '[plugins.a]\npath = "plugins/a.py"',
         '[plugins]\norder = ["a"]\n[plugins.a]\ngrant = ["query:b"]\ncommands = { x = "" }',
         "[plugins.a]\nsettings.when = 2024-01-01",
         'username = "a"\n[channels.b]\nroom = "lobby"\nusername = "b"',

@@ -82,7 +82,7 @@ async def test_enabled_in_one_channel(tmp_path: Path) -> None:
         ("unmarked", "Unmarked.on_chat_message has the name of a hook but no @hookimpl"),
         ("wrongarg", "Argument(s) {'password'} are declared in the hookimpl but can not be found in the hookspec"),
         ("nomanifest", "zoo_bad:NoManifest is no class with `manifest = Manifest(...)`"),
-        ("wrongname", "its entry point is named wrongname and its manifest othername; they must agree"),
+        ("wrongname", "its name is wrongname here and othername in its manifest; they must agree"),
         ("wronggrant", "it asks for chat.raed, which is no grant; did you mean chat.read?"),
     ),
 )
@@ -199,3 +199,84 @@ def test_settings_of_a_channel() -> None:
     )
     assert settings_of(plugin, "other") == {"caps": {"percent": 70}, "dry": True}
     assert settings_of(plugin, "cytube") == {"caps": {"percent": 70}}
+
+
+GREET = '''\
+"""A plugin in a file."""
+
+from __future__ import annotations
+
+from rosey_core.api import CommandCall, Context, Manifest, Settings, command
+
+
+class GreetSettings(Settings):
+    """`word`: what it says."""
+
+    word: str = "Hello"
+
+
+class Greet:
+    """Greets."""
+
+    manifest = Manifest(name="greet", summary="Greets.", settings=GreetSettings, asks=("chat.send",))
+
+    def __init__(self, settings: GreetSettings) -> None:
+        self.word = settings.word
+
+    @command("greet")
+    async def greet(self, ctx: Context, call: CommandCall) -> str:
+        """Greets you."""
+        return f"{self.word}, {call.user}!"
+'''
+
+
+async def test_a_file(tmp_path: Path) -> None:
+    """A file with a class is a plugin, is described in a child, runs in a process, and leaves nothing beside it."""
+    path = tmp_path / "here" / "greet.py"
+    path.parent.mkdir()
+    path.write_text(GREET)
+    plugin = PluginConfig(enabled=True, path=str(path), grant=("chat.send",), settings={"wrod": "Hi"})
+    known = await one("greet", config(greet=plugin), tmp_path)
+    assert (known.state, known.run, known.value) == ("ready", "process", str(path))
+    assert known.description is not None
+    assert [spec.name for spec in known.description.commands] == ["greet"]
+    assert [fault.path[-1] for fault in known.finding.faults] == ["wrod"]
+    assert [file.name for file in path.parent.iterdir()] == ["greet.py"]
+
+
+async def test_a_file_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file says is kept until the file is another."""
+    path = tmp_path / "greet.py"
+    path.write_text(GREET)
+    settings = config(greet=PluginConfig(enabled=True, path=str(path)))
+    first = await one("greet", settings, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_ask_child", lambda _: pytest.fail("asked again"))
+        assert await one("greet", settings, tmp_path) == first
+    path.write_text(GREET.replace("Greets.", "Greets well."))
+    again = await one("greet", settings, tmp_path)
+    assert again.description is not None
+    assert again.description.summary == "Greets well."
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    (
+        (None, "{path} can't be read: No such file or directory"),
+        ("", "{path} has no class with `manifest = Manifest(...)`"),
+        ("from rosey_core.api import Manifest, Settings\nclass Greet:\n    pass\n", "{path} has no class with"),
+        (GREET + "class Other(Greet):\n    pass\n", "{path} has the classes Greet and Other; each plugin needs"),
+        ("import sys\n\ndef f(:\n    pass\n", "{path}:3: invalid syntax"),
+        ("x = 'a\0b'", "{path}"),
+        ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this_name' ({path}:1)"),
+        (GREET.replace('name="greet"', 'name="other"'), "its name is greet here and other in its manifest"),
+    ),
+)
+async def test_a_file_that_is_none(text: str | None, reason: str, tmp_path: Path) -> None:
+    """What is wrong with a file is told with the file, and the line where there is one."""
+    path = tmp_path / "greet.py"
+    if text is not None:
+        path.write_text(text)
+    known = await one("greet", config(greet=PluginConfig(enabled=True, path=str(path))), tmp_path)
+    assert known.state == "broken"
+    assert reason.format(path=path) in known.reason

@@ -74,6 +74,21 @@ def test_layers_count_in_their_order(home: Path) -> None:
     }
 
 
+def test_a_path_is_relative_to_the_file_that_names_it(home: Path) -> None:
+    """A plugin's file stands beside the file with its table, and may stand elsewhere."""
+    write('[plugins.a]\npath = "a.py"\n[plugins.b]\npath = "../b.py"', "conf.d/x.toml")
+    plugins = loaded(
+        SMALL + '[plugins.b]\npath = "b.py"\n[plugins.c]\npath = "c.py"\n[plugins.d]\npath = "/d.py"'
+    ).config.plugins
+    here = Path.cwd()
+    assert {name: Path(os.path.normpath(plugin.path)) for name, plugin in plugins.items()} == {
+        "a": here / "conf.d" / "a.py",
+        "b": here / "b.py",
+        "c": here / "c.py",
+        "d": Path("/d.py"),
+    }
+
+
 def test_the_source_of_a_secret_is_replaced_as_a_whole(home: Path) -> None:
     """A later layer may say `env` where an earlier one says `file`."""
     write('channels.cytube.password = { file = "x" }', "conf.d/x.toml")

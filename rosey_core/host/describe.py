@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 from importlib.metadata import EntryPoint
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -47,16 +48,53 @@ class Finding(msgspec.Struct, frozen=True):
     faults: tuple[Problem, ...] = ()
 
 
+def is_file(value: str) -> bool:
+    """Whether a plugin is in a file of its own, and in no package."""
+    return value.startswith("/")
+
+
 def load(name: str, value: str) -> type[Any]:
-    """Import the class that an entry point names.
+    """Import the class that an entry point names, or that is in a file: `module:Class` or `/where/greet.py`.
 
     Raises:
         ManifestError: if it is no class with a manifest. Whatever the import raises comes through.
     """
+    if is_file(value):
+        return _load_file(name, value)
     cls = EntryPoint(name, value, ENTRY_POINTS).load()
     if not isinstance(cls, type) or not isinstance(getattr(cls, "manifest", None), Manifest):
         raise ManifestError(f"{value} is no class with `manifest = Manifest(...)`")
     return cls
+
+
+def _load_file(name: str, path: str) -> type[Any]:
+    """The one class with a manifest that a file defines."""
+    module = ModuleType(f"rosey_file_{name}")
+    module.__file__ = path
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  `Path` is another one here
+            code = compile(file.read(), path, "exec")
+    except SyntaxError as error:
+        raise ManifestError(f"{path}:{error.lineno}: {error.msg}") from None
+    except OSError as error:
+        raise ManifestError(f"{path} can't be read: {error.strerror}") from None
+    except ValueError as error:  # a null byte, until Python 3.12
+        raise ManifestError(f"{path}: {error}") from None
+    sys.modules[module.__name__] = module  # annotations are looked up there
+    exec(code, vars(module))  # noqa: S102  it is what the owner named, and an import would leave files beside it
+    found = [
+        thing
+        for thing in vars(module).values()
+        if isinstance(thing, type)
+        and thing.__module__ == module.__name__
+        and isinstance(getattr(thing, "manifest", None), Manifest)
+    ]
+    if not found:
+        raise ManifestError(f"{path} has no class with `manifest = Manifest(...)`")
+    if len(found) > 1:
+        both = " and ".join(cls.__name__ for cls in found)
+        raise ManifestError(f"{path} has the classes {both}; each plugin needs a file of its own")
+    return found[0]
 
 
 def describe(name: str, cls: type[Any]) -> Description:
@@ -67,7 +105,7 @@ def describe(name: str, cls: type[Any]) -> Description:
     """
     manifest: Manifest = cls.manifest
     if manifest.name != name:
-        raise ManifestError(f"its entry point is named {name} and its manifest {manifest.name}; they must agree")
+        raise ManifestError(f"its name is {name} here and {manifest.name} in its manifest; they must agree")
     if not PLUGIN_NAME.fullmatch(name):
         raise ManifestError(f"{name} is no plugin name: a lower-case letter, then up to 29 of a-z 0-9 _ -")
     kind: object = manifest.settings
@@ -129,8 +167,9 @@ def look(inquiry: Inquiry) -> Finding:
     except ManifestError as error:
         return Finding(reason=str(error))
     except BaseException as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
-        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 2 else ""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if "importlib" not in f.filename and f.filename != __file__]
+        where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         return Finding(reason=f"it can't be imported: {type(error).__name__}: {error}{where}")
     kind = cls.manifest.settings
     settings = inquiry.settings if inquiry.alone or cls.manifest.shared else inquiry.settings[1:]

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from rosey_core.config import Config, PluginConfig
-from rosey_core.host.describe import Finding, Inquiry
+from rosey_core.host.describe import Finding, Inquiry, is_file
 from rosey_core.manifest import Description
 from rosey_core.settings.layers import merge
 from rosey_core.settings.toml_positions import Path as Keys
@@ -59,6 +59,12 @@ class Known(msgspec.Struct, frozen=True):
 class _Cached(msgspec.Struct, frozen=True):
     key: str
     finding: Finding
+
+
+def offered(config: Config) -> dict[str, EntryPoint]:
+    """Every plugin there is, by name: those installed, and those that the configuration names a file for."""
+    files = {name: str(Path(plugin.path).absolute()) for name, plugin in config.plugins.items() if plugin.path}
+    return installed() | {name: EntryPoint(name, path, ENTRY_POINTS) for name, path in files.items()}
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -110,7 +116,7 @@ def _key(point: EntryPoint, inquiry: Inquiry) -> str:
     digest.update(msgspec.json.encode(inquiry))
     if point.dist is not None:
         digest.update(f"{point.dist.name} {point.dist.version}".encode())
-    for code in _code(point.module.partition(".")[0]):
+    for code in [Path(point.value)] if is_file(point.value) else _code(point.module.partition(".")[0]):
         with contextlib.suppress(OSError):
             stat = code.stat()
             digest.update(f"{code} {stat.st_mtime_ns} {stat.st_size}".encode())
@@ -231,7 +237,7 @@ async def survey(config: Config, cache: Path | None, *, only: Iterable[str] | No
         cache: the directory of cached findings; `None` asks anew and keeps nothing.
         only: look at these names instead of all.
     """
-    points = installed()
+    points = offered(config)
     names = sorted(set(only) if only is not None else points.keys() | config.plugins.keys())
     findings = await asyncio.gather(
         *(_find(config, points[name], cache) if name in points else _none() for name in names)

@@ -210,6 +210,10 @@ def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Pro
             yield Problem(path, message, on_key=True)
         yield from _grants(plugin, path)
         yield from secret_check((*path, "nats_password"), plugin.get("nats_password"))
+        yield from _path(plugin, (*path, "path"))
+        file = _text(plugin, "path")
+        if file and not file.endswith(".py"):
+            yield Problem((*path, "path"), '"path" should be a file with a plugin\'s class, such as "greet.py"')
         for channel in _table(plugin, "channels"):
             if channel not in channels:
                 message = f'there is no channel "{channel}"'

@@ -124,9 +124,20 @@ def _read(path: Path) -> Layer:
 def parse(name: str, text: str) -> Layer:
     """A TOML text as a layer that people know as `name`. Raises `ConfigError` with the place."""
     try:
-        return Layer(name, tomllib.loads(text), normalise(text), places(text))
+        return Layer(
+            name, _anchored(tomllib.loads(text), Path(name).absolute().parent), normalise(text), places(text)
+        )
     except (ValueError, RecursionError) as error:
         raise ConfigError(syntax(name, text, error)) from None
+
+
+def _anchored(data: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The tables of a file, in which the paths of plugins are absolute: other layers may be files elsewhere."""
+    plugins = data.get("plugins")
+    for plugin in plugins.values() if isinstance(plugins, dict) else ():
+        if isinstance(plugin, dict) and isinstance(plugin.get("path"), str) and plugin["path"]:
+            plugin["path"] = str(directory / plugin["path"])
+    return data
 
 
 def _problems(data: dict[str, Any]) -> list[Problem]:

@@ -72,3 +72,41 @@ async def test_a_package(
     shutil.copytree(CONTRIB / "rosey-plugin-dice" / "tests", tmp_path / "own" / "tests")
     shutil.copy(CONTRIB / "rosey-plugin-dice" / "pyproject.toml", tmp_path / "own")
     assert " passed" in await python("pytest", "-q", "-p", "no:xdist", cwd=tmp_path / "own")
+
+
+GREET = """\
+from rosey_core.api import CommandCall, Context, Manifest, NormalizedEvent, Settings, command, hookimpl
+
+
+class Greet:
+    manifest = Manifest(name="greet", summary="Greets.", asks=("user.read", "chat.send"))
+
+    def __init__(self, settings: Settings) -> None:
+        self.greeted = 0
+
+    @hookimpl
+    async def on_user_joined(self, ctx: Context, event: NormalizedEvent) -> None:
+        self.greeted += 1
+        ctx.say(f"Welcome, {event.data.name}!")
+
+    @command("greeted")
+    async def count(self, ctx: Context, call: CommandCall) -> str:
+        return f"{self.greeted} so far, {call.user}."
+"""
+
+
+async def test_a_file(cytube: SimulatedCytube, make: Any, home: Path, alice: Viewer) -> None:
+    """A file beside rosey.toml is a plugin, and runs in a process of its own."""
+    home.joinpath("plugins").mkdir()
+    home.joinpath("plugins", "greet.py").write_text(GREET)
+    table = '[plugins.greet]\nenabled = true\npath = "plugins/greet.py"\ngrant = ["user.read", "chat.send"]'
+    async with make(cytube.url, "echo", rest=table) as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        (row,) = [row for row in (await process.ask())["plugins"] if row["name"] == "greet"]
+        assert (row["state"], row["run"]) == ("running", "process")
+        async with Viewer(cytube.url, "movienight", "bob"):
+            assert await alice.expect_line(lambda name, _: name == "Rosey") == "Welcome, bob!"
+            await alice.say("!greeted")
+            assert await alice.expect_line(lambda name, _: name == "Rosey") == "1 so far, alice."
+    assert [path.name for path in home.joinpath("plugins").iterdir()] == ["greet.py"]
