@@ -91,6 +91,67 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `run`: `inside` the daemon, or in a `process` of its own; by default what is bundled runs inside, and what others
     publish in a process. `python` is the interpreter of that process, if not rosey's own. `path` is a file with the
-    plugin's class, for one that is in no package; it is relative to the file that names it. `commands` renames:
-    `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches it off. `nats_password` is for the process's
-    own user of NATS: needed on a server of the owner's, else by default a random one at each start.
+    plugin's class, for one that is in no package; it is relative to the file that names it. `program` starts any
+    other program as the plugin's process, as in docs/workers.md, in the directory of `path`; `path` is then the
+    plugin's description as JSON. `commands` renames: `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches
+    it off. `nats_password` is for the process's own user of NATS: needed on a server of the owner's, else by default
+    a random one at each start.
+    """
+
+    enabled: bool = False
+    path: str = ""
+    program: tuple[str, ...] = ()
+    run: Literal["", "inside", "process"] = ""
+    python: str = ""
+    nats_password: Secret | None = None
+    grant: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+    channels: dict[str, PluginChannel] = {}
+    commands: dict[str, str] = {}
+
+
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: how much, and how. `auto` is colour on a terminal, JSON lines elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of rosey.toml.
+
+    `order` is `[plugins] order`: the judges, first to last. `on_silence` is `[plugins] on_silence`: what becomes
+    of a line whose judge failed or did not answer in time.
+    """
+
+    version: Literal[1]
+    channels: dict[str, ChannelConfig]
+    nats: NatsConfig = NatsConfig()
+    plugins: dict[str, PluginConfig] = {}
+    order: tuple[str, ...] = ()
+    on_silence: Literal["pass", "stop"] = "pass"
+    log: LogConfig = LogConfig()
+    state_directory: str = ""
+
+    @property
+    def first_channel(self) -> str:
+        """The channel that the short form of a command means: the first in the file."""
+        return next(iter(self.channels))
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration that passed its checks, and where it came from.
+
+    Attributes:
+        config: the settings.
+        path: the configuration file.
+        state: the state directory, absolute; it need not exist yet.
+        origins: for each dotted key that somebody set, which file and line, variable or flag set it last.
+        layers: the sources themselves, for messages about settings that are checked later.
+    """
+
+    config: Config
+    path: Path
+    state: Path
+    origins: dict[str, str] = {}
+    layers: tuple[Layer, ...] = ()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.written import SMALL, loaded, refused
 
+PROGRAM = SMALL + '[plugins.a]\npath = "a.json"\nprogram = ["node", "a.js"]\n'
 CHANNEL = "version = 1\n[channels.cytube]\n"
 
 
@@ -111,6 +112,11 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (SMALL + "[nats.users.a]\npassword = { env = 'X' }\ngrant = ['chat.sen']", 'did you mean "chat.send"?'),
         (SMALL + 'username="Bot"\n[channels.b]\nroom="Lobby"\nusername="bot"', "same room as [channels.cytube]"),
         (SMALL + '[plugins.a]\npath = "a.txt"', '5:8: "path" should be a file with a plugin\'s class, such as'),
+        (SMALL + '[plugins.a]\npath = "a.json"', '5:8: "path" is a description, and needs "program" beside it'),
+        (SMALL + '[plugins.a]\nprogram = ["a"]', '5:1: "program" needs "path" beside it: a file that describes'),
+        (SMALL + '[plugins.a]\npath = "a.py"\nprogram = ["a"]', '6:1: "program" needs "path" beside it'),
+        (PROGRAM + 'run = "inside"', '7:7: "run" should be "process": a "program" of its own can\'t run inside'),
+        (PROGRAM + 'python = "python3"', '7:10: "python" is for plugins in Python'),
         (SMALL + '[plugins.a]\npath = "a\\n.py"', '5:8: "path" should be a path, and has a character'),
     ),
 )
@@ -127,6 +133,7 @@ def test_checks(home: Path, text: str, message: str) -> None:
         '[nats]\nmode = "external"\nurl = "tls://nats.example:4222"\nuser = "x"\npassword = { file = "p" }',
         '[nats]\nlisten = "[::1]:0"',
         '[plugins.a]\npath = "plugins/a.py"',
+        '[plugins.a]\npath = "a.json"\nprogram = ["node", "a.js"]\nrun = "process"',
         '[plugins]\norder = ["a"]\n[plugins.a]\ngrant = ["query:b"]\ncommands = { x = "" }',
         "[plugins.a]\nsettings.when = 2024-01-01",
         'username = "a"\n[channels.b]\nroom = "lobby"\nusername = "b"',

@@ -280,3 +280,55 @@ async def test_a_file_that_is_none(text: str | None, reason: str, tmp_path: Path
     known = await one("greet", config(greet=PluginConfig(enabled=True, path=str(path))), tmp_path)
     assert known.state == "broken"
     assert reason.format(path=path) in known.reason
+
+
+WORKER = """{
+  "name": "abroad", "summary": "Is not in Python.", "api": 1, "asks": ["chat.read", "chat.send"],
+  "hooks": ["on_chat_message"], "commands": [{"name": "abroad", "usage": "TEXT"}]
+}"""
+
+
+async def test_a_program(tmp_path: Path) -> None:
+    """A plugin in another language is described by a file, and gets its settings as they are written."""
+    path = tmp_path / "abroad.json"
+    path.write_text(WORKER)
+    plugin = PluginConfig(
+        enabled=True, path=str(path), program=("node", "x.js"), grant=("chat.read", "chat.send"), settings={"a": 1}
+    )
+    known = await one("abroad", config(abroad=plugin), tmp_path)
+    assert (known.state, known.run) == ("ready", "process")
+    assert known.finding.faults == ()
+    assert known.description is not None
+    assert known.description.hooks == ("on_chat_message",)
+    assert [spec.usage for spec in known.description.commands] == ["TEXT"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    (
+        (None, "{path} can't be read: No such file or directory"),
+        ("{", "{path} is no description of a plugin: Input data was truncated"),
+        ("\xff", "{path} is no description of a plugin: "),
+        (
+            WORKER.replace("asks", "askes"),
+            "{path} is no description of a plugin: Object contains unknown field `askes`",
+        ),
+        (WORKER.replace('"summary": "Is not in Python.",', ""), "Object missing required field `summary`"),
+        (WORKER.replace("on_chat_message", "on_chat_mesage"), "{path}: on_chat_mesage is no hook; did you mean on_"),
+        (
+            WORKER.replace("chat.read", "chat.raed"),
+            "it asks for chat.raed, which is no grant; did you mean chat.read?",
+        ),
+        (WORKER.replace("abroad", "elsewhere"), "its name is abroad here and elsewhere in its manifest"),
+        (WORKER.replace('"api": 1', '"api": 9'), "it was written for plugin interface 9; this rosey speaks 1"),
+    ),
+)
+async def test_a_description_that_is_none(text: str | None, reason: str, tmp_path: Path) -> None:
+    """What is wrong with the description of a program is told."""
+    path = tmp_path / "abroad.json"
+    if text is not None:
+        path.write_text(text, encoding="latin-1")
+    plugin = PluginConfig(enabled=True, path=str(path), program=("node",))
+    known = await one("abroad", config(abroad=plugin), tmp_path)
+    assert known.state == "broken"
+    assert reason.format(path=path) in known.reason

@@ -10,6 +10,7 @@ import signal
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -108,13 +109,19 @@ def _fields(text: str) -> dict[str, Any] | None:
 
 
 async def spawn(
-    command: tuple[str, ...], orders: msgspec.Struct, *, log: FilteringBoundLogger, ended: Callable[[], None]
+    command: tuple[str, ...],
+    orders: msgspec.Struct,
+    *,
+    directory: Path | None = None,
+    log: FilteringBoundLogger,
+    ended: Callable[[], None],
 ) -> Child:
     """Start a worker. To be called in the main thread: on Linux it is killed when the thread that started it ends.
 
     Args:
         command: the program; the number of an open file with its orders comes behind it.
         orders: as JSON in that file, so that nothing of them is on a command line or in the environment.
+        directory: where it runs, if not where we do.
         log: takes what it prints.
         ended: is called once, when it is over.
 
@@ -132,6 +139,7 @@ async def spawn(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             pass_fds=(file.fileno(),),
+            cwd=directory,
             env=dict(os.environ),
             limit=LONGEST_LINE,
             start_new_session=True,  # so that Ctrl-C ends the daemon first, and it its plugins

@@ -19,7 +19,7 @@ import msgspec
 
 from rosey_core.errors import ManifestError
 from rosey_core.grants import ALL_GRANTS, is_grant
-from rosey_core.host.hookspecs import examine
+from rosey_core.host.hookspecs import HOOK_NAMES, examine
 from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings, marked
 from rosey_core.settings.mismatch import mismatches
 from rosey_core.settings.problems import Problem, nearest, refusal
@@ -97,6 +97,32 @@ def _load_file(name: str, path: str) -> type[Any]:
     return found[0]
 
 
+class _Written(Description, frozen=True, forbid_unknown_fields=True):
+    """A description that somebody wrote, and may have misspelt."""
+
+
+def read(name: str, path: str) -> Description:
+    """The description of a plugin that is no Python, as JSON in a file.
+
+    Raises:
+        ManifestError: for whatever in it is wrong, in a sentence.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  `Path` is another one here
+            manifest = msgspec.json.decode(file.read(), type=_Written)
+    except OSError as error:
+        raise ManifestError(f"{path} can't be read: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} is no description of a plugin: {error}") from None
+    for hook in manifest.hooks:
+        if hook not in HOOK_NAMES:
+            near = nearest(hook, HOOK_NAMES)
+            raise ManifestError(f"{path}: {hook} is no hook{f'; did you mean {near}?' if near else ''}")
+    _check(name, manifest)
+    _check_names(manifest.commands, manifest.queries)
+    return manifest
+
+
 def describe(name: str, cls: type[Any]) -> Description:
     """The class seen from outside.
 
@@ -104,19 +130,10 @@ def describe(name: str, cls: type[Any]) -> Description:
         ManifestError: for whatever in it is wrong, in a sentence.
     """
     manifest: Manifest = cls.manifest
-    if manifest.name != name:
-        raise ManifestError(f"its name is {name} here and {manifest.name} in its manifest; they must agree")
-    if not PLUGIN_NAME.fullmatch(name):
-        raise ManifestError(f"{name} is no plugin name: a lower-case letter, then up to 29 of a-z 0-9 _ -")
+    _check(name, manifest)
     kind: object = manifest.settings
     if not isinstance(kind, type) or not issubclass(kind, Settings):
         raise ManifestError("its settings are no subclass of Settings")
-    if manifest.api != API:
-        raise ManifestError(f"it was written for plugin interface {manifest.api}; this rosey speaks {API}")
-    for ask in manifest.asks:
-        if not is_grant(ask):
-            near = nearest(ask, ALL_GRANTS)
-            raise ManifestError(f"it asks for {ask}, which is no grant{f'; did you mean {near}?' if near else ''}")
     commands, queries = tuple(marked(cls, COMMAND).values()), tuple(marked(cls, QUERY).values())
     _check_names(commands, queries)
     return Description(
@@ -131,6 +148,19 @@ def describe(name: str, cls: type[Any]) -> Description:
         queries=queries,
         schema=msgspec.json.schema(kind),
     )
+
+
+def _check(name: str, manifest: Manifest | Description) -> None:
+    if manifest.name != name:
+        raise ManifestError(f"its name is {name} here and {manifest.name} in its manifest; they must agree")
+    if not PLUGIN_NAME.fullmatch(name):
+        raise ManifestError(f"{name} is no plugin name: a lower-case letter, then up to 29 of a-z 0-9 _ -")
+    if manifest.api != API:
+        raise ManifestError(f"it was written for plugin interface {manifest.api}; this rosey speaks {API}")
+    for ask in manifest.asks:
+        if not is_grant(ask):
+            near = nearest(ask, ALL_GRANTS)
+            raise ManifestError(f"it asks for {ask}, which is no grant{f'; did you mean {near}?' if near else ''}")
 
 
 def _check_names(commands: tuple[CommandSpec, ...], queries: tuple[str, ...]) -> None:
@@ -162,6 +192,9 @@ def check_settings(path: Path, value: dict[str, Any], kind: type[Settings]) -> l
 def look(inquiry: Inquiry) -> Finding:
     """Import, describe, check; every fault becomes a sentence."""
     try:
+        if inquiry.value.endswith(".json"):
+            # Its settings are its own: it gets them as they are written.
+            return Finding(description=read(inquiry.name, inquiry.value))
         cls = load(inquiry.name, inquiry.value)
         description = describe(inquiry.name, cls)
     except ManifestError as error:

@@ -191,8 +191,9 @@ class House:
             secrets=self._secrets(config),
             level=self._config.log.level,
         )
-        command = (config.python or sys.executable, "-m", "rosey_core.host.worker")
-        return await spawn(command, orders, log=log, ended=ended)
+        command = config.program or (config.python or sys.executable, "-m", "rosey_core.host.worker")
+        directory = Path(config.path).parent if config.program else None
+        return await spawn(command, orders, directory=directory, log=log, ended=ended)
 
     def _secrets(self, config: PluginConfig) -> dict[str, str]:
         """What the plugin's settings name, as far as it can be read; the plugin is told when it asks for the rest."""

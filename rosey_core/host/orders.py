@@ -12,7 +12,7 @@ class Orders(msgspec.Struct):
 
     Attributes:
         plugin: its name.
-        value: its entry point, `module:Class`.
+        value: its entry point, `module:Class`, or the file that it is in or that describes it.
         login: where NATS is, and who the worker is there.
         directory: the plugin's own.
         parent: the daemon's process; the worker ends with it. 0 for none.

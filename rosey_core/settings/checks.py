@@ -210,10 +210,7 @@ def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Pro
             yield Problem(path, message, on_key=True)
         yield from _grants(plugin, path)
         yield from secret_check((*path, "nats_password"), plugin.get("nats_password"))
-        yield from _path(plugin, (*path, "path"))
-        file = _text(plugin, "path")
-        if file and not file.endswith(".py"):
-            yield Problem((*path, "path"), '"path" should be a file with a plugin\'s class, such as "greet.py"')
+        yield from _file(plugin, path)
         for channel in _table(plugin, "channels"):
             if channel not in channels:
                 message = f'there is no channel "{channel}"'
@@ -223,6 +220,24 @@ def _plugins(plugins: dict[str, Any], channels: tuple[str, ...]) -> Iterator[Pro
             if isinstance(new, str) and not (word and new.isprintable()):
                 message = f'the new name of "{command}" should be one lower-case word, or empty to switch it off'
                 yield Problem((*path, "commands", command), message)
+
+
+def _file(plugin: dict[str, Any], path: Path) -> Iterator[Problem]:
+    """A plugin that is in no package: a file with its class, or its description and the program that it is."""
+    yield from _path(plugin, (*path, "path"))
+    file, program = _text(plugin, "path") or "", plugin.get("program")
+    if program and not file.endswith(".json"):
+        message = '"program" needs "path" beside it: a file that describes the plugin, such as path = "worker.json"'
+        yield Problem((*path, "program"), message, on_key=True)
+    elif program and plugin.get("run", "process") != "process":
+        yield Problem((*path, "run"), '"run" should be "process": a "program" of its own can\'t run inside')
+    elif program and plugin.get("python"):
+        yield Problem((*path, "python"), '"python" is for plugins in Python; "program" names all that is started')
+    elif file.endswith(".json") and not program:
+        message = '"path" is a description, and needs "program" beside it, such as program = ["node", "worker.js"]'
+        yield Problem((*path, "path"), message)
+    elif file and not program and not file.endswith(".py"):
+        yield Problem((*path, "path"), '"path" should be a file with a plugin\'s class, such as "greet.py"')
 
 
 def _path(table: dict[str, Any], path: Path) -> Iterator[Problem]:
