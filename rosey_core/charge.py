@@ -7,7 +7,7 @@ waits, also in tasks that the call made, and none after that one.
 from __future__ import annotations
 
 from asyncio import Task, get_running_loop
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from typing import Any
@@ -23,26 +23,34 @@ rest of the call.
 class Call:
     """One call under way, or the place for one. Times are loop time.
 
+    Args:
+        limit: seconds it may use.
+        told: is told each time when it is cut off.
+
     Attributes:
         limit: seconds it may use.
+        what: what is called.
         since: when the running call began to be charged, moved on by what is not its fault; 0 when nothing is.
         task: where it runs; cancelled when it is over its limit.
         number: grows with each call.
     """
 
-    __slots__ = ("_cuts", "_used", "_waits", "limit", "number", "since", "task")
+    __slots__ = ("_cuts", "_told", "_used", "_waits", "limit", "number", "since", "task", "what")
 
-    def __init__(self, limit: float, task: Task[Any]) -> None:
+    def __init__(self, limit: float, told: Callable[[Call], None]) -> None:
         self.limit = limit
-        self.task = task
+        self.task: Task[Any] | None = None
+        self.what = ""
         self.since = 0.0
         self.number = 0
+        self._told = told
         self._waits = 0
         self._used = 0.0
         self._cuts = 0
 
-    def begin(self, now: float) -> None:
+    def begin(self, what: str, now: float) -> None:
         """A call begins here and now."""
+        self.what = what
         self.number += 1
         self.since = now
 
@@ -50,7 +58,9 @@ class Call:
         """It is over its limit: cancel it, and again after another limit if it swallows that."""
         self._cuts += 1
         self.since = now
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
+        self._told(self)
 
     def end(self) -> bool:
         """It is over. Takes back every cut, however the call ended, and tells whether there was one."""
@@ -58,8 +68,9 @@ class Call:
         self._waits = 0
         if not self._cuts:
             return False
-        for _ in range(self._cuts):
-            self.task.uncancel()
+        if self.task is not None:
+            for _ in range(self._cuts):
+                self.task.uncancel()
         self._cuts = 0
         return True
 

@@ -64,12 +64,16 @@ class Control:
         Raises:
             RoseyError: when another daemon has this state directory, or its files there are somebody else's.
         """
+        lock = self._path.with_name(LOCK)
         try:
-            self._lock = self._locked()
+            self._lock = self._locked(lock)
+        except OSError as error:
+            raise RoseyError(f"{lock} can't be used: {error.strerror}") from error
+        try:
             self._path.unlink(missing_ok=True)
             listener = self._listener()
         except OSError as error:
-            raise RoseyError(f"{error.filename or self._path} can't be used: {error.strerror}") from error
+            raise RoseyError(f"{self._path} can't be used: {error.strerror}") from error
         self._server = await asyncio.start_unix_server(self._serve, sock=listener)
 
     def _listener(self) -> socket.socket:
@@ -82,12 +86,12 @@ class Control:
             os.umask(before)
         return listener
 
-    def _locked(self) -> IO[str]:
+    def _locked(self, path: Path) -> IO[str]:
         """The lock file, locked for this process as long as it is open. It holds the process's number.
 
         A lock and no look at the socket: that may be left by a kill, or belong to one who is too busy to answer.
         """
-        file = self._path.with_name(LOCK).open("a+", encoding="ascii")
+        file = path.open("a+", encoding="ascii")
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -132,7 +136,8 @@ class Control:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that went read-only keeps it; it is in nobody's way
+                self._path.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let another daemon have the state directory."""

@@ -33,6 +33,7 @@ from rosey_core.envelope import NOTHING, NormalizedEvent, encode
 from rosey_core.errors import BusError, ConfigError, PluginError
 from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of, problems
+from rosey_core.host.dispatch import taken_back
 from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import Known, is_enabled, survey
@@ -45,7 +46,7 @@ from rosey_core.service import LoopWatch, notify
 from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
 
-STOP_SECONDS = 4.5
+STOP_SECONDS = 4.0
 RESTART = 5.0
 
 
@@ -129,6 +130,7 @@ class Daemon:
     async def _start(self, secrets: dict[str, Secrets]) -> None:
         config, state = self._config, self._loaded.state
         self._broker = self._logins.start(self._log.bind(part="nats"))
+        self._keep("loop watch", self._watch.run)
         enabled = [name for name in config.plugins if is_enabled(config, name)]
         self._known = await survey(config, state / "manifests", only=enabled)
         if found := problems(self._loaded, self._known.values()):
@@ -156,7 +158,6 @@ class Daemon:
         await self._listen()
         await bus.start()
         self._keep("budgets", house.budgets.run)
-        self._keep("loop watch", self._watch.run)
         house.start()
         for name, site in self._sites.items():
             self._keep(f"sender {name}", site.sender.run)
@@ -220,6 +221,11 @@ class Daemon:
                 try:
                     await work()
                     return
+                except asyncio.CancelledError:
+                    if self._stop.is_set():
+                        raise
+                    await taken_back()  # a plugin that cancels all tasks there are
+                    self._log.error("part.cancelled", part=name)
                 except Exception:
                     self._log.exception("part.failed", part=name, again_in=RESTART)
                     await asyncio.sleep(RESTART)

@@ -127,10 +127,12 @@ class Pipeline:
                 data = event.data
                 if type(data) is ChatMessage and event.metadata is NOTHING:
                     self._guard.heard(data.username, now())
-                    if self._judges:
-                        event = await self._judged(event)
-                    self._tell(event)
-                    self._tell_behind()
+                    try:
+                        if self._judges:
+                            event = await self._judged(event)
+                        self._tell(event)
+                    finally:
+                        self._tell_behind()
                     if not _stopped(event):
                         self.on_line(event)
                 else:
@@ -229,6 +231,7 @@ class Pipeline:
         )
 
     def _tell(self, event: NormalizedEvent) -> None:
+        payload = encode(event)  # what can't be said to all is said to nobody
         self.events += 1
         kind = event.event_type
         lanes = self._lanes.get(kind)
@@ -242,7 +245,6 @@ class Pipeline:
         subject = self._subjects.get(kind)
         if subject is None:
             subject = self._subjects[kind] = platform_event(self.name, kind)
-        payload = encode(event)
         if not self._publish(subject, payload, self.name, event.seq) and kind != "core.too_big":
             self.tell(CoreTooBig(event_type=kind, size=len(payload)))
 

@@ -6,15 +6,17 @@ written in rosey.toml is checked when it is loaded; what plugins say of their se
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from rosey_core.bus.broker import LOG_FILE
 from rosey_core.bus.finding import find_server
 from rosey_core.config import Loaded
-from rosey_core.control import socket_path
+from rosey_core.control import LOCK, socket_path
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.errors import BrokerError, ConfigError
 from rosey_core.logins import read_ca, read_credentials
@@ -44,6 +46,9 @@ def _state(loaded: Loaded, *, make: bool) -> Iterator[str]:
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
         for directory in (state, state / "seq", state / "nats"):
             _try_to_write(directory)
+        for directory in (state / LOCK, state / "nats" / LOG_FILE):
+            if directory.exists() and not os.access(directory, os.W_OK):
+                raise PermissionError(errno.EACCES, "it belongs to another user, who may have run rosey here")
         for channel in loaded.config.channels:
             reserved(state / "seq" / channel)
     except OSError as error:

@@ -126,11 +126,15 @@ class Requests:
             return failed("bad_request", f"the arguments should be a JSON object: {error}")
         channel = str(args.pop("channel", self._first))
         try:
-            return ok(await self._house.query(plugin, name, channel, args))
+            result = await self._house.query(plugin, name, channel, args)
         except Unavailable as error:
             return failed("unavailable", str(error))
         except PluginError as error:
             return failed("bad_request", str(error))
+        try:
+            return ok(result)
+        except (TypeError, ValueError) as error:
+            return failed("bad_answer", f"{plugin} answered with what JSON can't say: {error}")
 
     async def drained(self) -> None:
         """Wait for what is under way."""

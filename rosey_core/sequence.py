@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rosey_core.errors import ConfigError
+from rosey_core.errors import ConfigError, RoseyError
 
 BLOCK = 100_000
 RETRY = 1_000
@@ -48,7 +48,8 @@ class Sequence:
             worth more than that a kill in this state may repeat some.
 
     Raises:
-        ConfigError: when the file can't be read or written at the start, or holds something else.
+        ConfigError: when the file can't be read at the start, or holds something else.
+        RoseyError: when it can't be written at the start: the disk may have room again at the next.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,7 +75,7 @@ class Sequence:
         try:
             self._reserve(number + BLOCK)
             self.fault = ""
-        except ConfigError as error:
+        except RoseyError as error:
             self.fault = str(error)
             self._reserved = number + RETRY
 
@@ -88,5 +89,5 @@ class Sequence:
                 os.fsync(file.fileno())
             temporary.replace(self._path)
         except OSError as error:
-            raise ConfigError(f"{self._path} can't be written: {error}") from error
+            raise RoseyError(f"{self._path} can't be written: {error}") from error
         self._reserved = until

@@ -101,7 +101,7 @@ def _place(frame: FrameType | None) -> str:
     """The innermost place that is neither Python's own nor rosey's core: most likely a plugin's."""
     chosen = frame
     walk = frame
-    while walk is not None:
+    while walk is not None and walk.f_code.co_name != "run_forever":  # what is outside started the loop
         if not _is_own(walk.f_code.co_filename):
             chosen = walk
             break

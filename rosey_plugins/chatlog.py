@@ -6,6 +6,7 @@ fills in what was missed and repeats nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -23,6 +24,8 @@ from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimp
 from rosey_core.api import events as ev
 
 TAIL = 1 << 20
+LAST_SECOND = 253402300799.0
+"""The last one that a year of four digits has; a server may say anything."""
 
 
 class LoggingSettings(Settings):
@@ -30,7 +33,7 @@ class LoggingSettings(Settings):
 
     format: Literal["text", "json"] = "text"
     max_mib: Annotated[float, Meta(gt=0, le=4096)] = 10
-    keep: Annotated[int, Meta(ge=0, le=1000)] = 9
+    keep: Annotated[int, Meta(ge=1, le=1000)] = 9
 
 
 # Line separators would let a chat line forge another; C1 and bidi controls mislead whoever reads the file.
@@ -38,7 +41,7 @@ _STRIPPED = dict.fromkeys(
     [
         *range(0x20),
         *range(0x7F, 0xA0),
-        *(0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF),
+        *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF),
         *range(0x202A, 0x202F),
         *range(0x2060, 0x2065),
         *range(0x2066, 0x206A),
@@ -60,7 +63,7 @@ def _to_the_second(seconds: int) -> str:
 
 def stamp(seconds: float) -> str:
     """UTC seconds as `2026-11-24T04:02:13.123Z`."""
-    whole, ms = divmod(round(seconds * 1000), 1000)
+    whole, ms = divmod(round(min(max(seconds, 0.0), LAST_SECOND) * 1000), 1000)
     return f"{_to_the_second(whole)}.{ms:03}Z"
 
 
@@ -109,6 +112,11 @@ class _File(RotatingFileHandler):
     """A rotated file that tells its caller when it can't be written."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  the library's name
+        stream: Any = self.stream
+        self.stream = None  # the library opens another, and comes here twice
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()  # else what it could not write would be written beside what comes again
         raise  # noqa: PLE0704  called in an except block: the caller shall hear of a full disk
 
 
@@ -116,11 +124,33 @@ class _Channel:
     """One channel's file, and the time of the newest chat line in it."""
 
     def __init__(self, path: Path, settings: LoggingSettings) -> None:
-        self.newest = newest(path)
-        self.written: deque[str] = deque(maxlen=100)  # ids of chat lines; CyTube repeats 15
+        self._json = settings.format == "json"
+        self._newest = newest(path)
+        self._written: deque[str] = deque(maxlen=100)  # ids of chat lines; CyTube repeats 15
         self._file = _File(
             path, maxBytes=int(settings.max_mib * 1024 * 1024), backupCount=settings.keep, encoding="utf-8"
         )
+
+    def has(self, event: NormalizedEvent) -> bool:
+        """Whether it is a line that CyTube repeats, and that is in the file already."""
+        return event.metadata.history and (stamp(event.timestamp) <= self._newest or event.id in self._written)
+
+    def line(self, event: NormalizedEvent) -> str:
+        """An event as it is written; empty for what is not."""
+        when = stamp(event.timestamp)
+        if self._json:
+            fields = fields_of(event)
+            return json.dumps({"time": when} | fields, ensure_ascii=False) if fields else ""
+        text = text_of(event)
+        return f"{when} {text}" if text else ""
+
+    def remember(self, events: Sequence[NormalizedEvent]) -> None:
+        """They are in the file."""
+        for event in events:
+            if event.event_type == "chat.message":
+                self._written.append(event.id)
+                if not event.metadata.history:
+                    self._newest = max(self._newest, stamp(event.timestamp))
 
     def write(self, lines: Sequence[str]) -> None:
         """Write lines, in one go."""
@@ -165,7 +195,7 @@ class ChatLog:
     )
 
     def __init__(self, settings: LoggingSettings) -> None:
-        self._settings = settings
+        del settings  # each channel has its own
         self._channels: dict[str, _Channel] = {}
 
     @hookimpl(history=True, stopped=True, own=True, server=True)
@@ -173,26 +203,14 @@ class ChatLog:
         """Write a list of events."""
         channel = self._channels.get(ctx.channel_name)
         if channel is None:
+            settings = ctx.settings
+            assert isinstance(settings, LoggingSettings)  # noqa: S101  the host made them of the manifest's
             path = ctx.directory / f"{ctx.channel_name}.log"
-            channel = self._channels[ctx.channel_name] = _Channel(path, self._settings)
-        if lines := [line for event in events if (line := self._line(channel, event))]:
+            channel = self._channels[ctx.channel_name] = _Channel(path, settings)
+        new = [event for event in events if not channel.has(event)]
+        if lines := [line for event in new if (line := channel.line(event))]:
             channel.write(lines)
-
-    def _line(self, channel: _Channel, event: NormalizedEvent) -> str:
-        when = stamp(event.timestamp)
-        if event.metadata.history and (when <= channel.newest or event.id in channel.written):
-            return ""
-        if event.event_type == "chat.message":
-            channel.written.append(event.id)
-        if self._settings.format == "json":
-            fields = fields_of(event)
-            line = json.dumps({"time": when} | fields, ensure_ascii=False) if fields else ""
-        else:
-            text = text_of(event)
-            line = f"{when} {text}" if text else ""
-        if event.event_type == "chat.message" and not event.metadata.history:
-            channel.newest = max(channel.newest, when)
-        return line
+        channel.remember(new)  # not before it is written: what a full disk refused may come again
 
     @hookimpl
     def stop(self) -> None:

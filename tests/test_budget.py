@@ -21,13 +21,14 @@ def measured(*calls: Work, limit: float = 5) -> list[tuple[bool, int]]:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-        call = Call(limit, task)
+        call = Call(limit, lambda _: None)
+        call.task = task
         CALL.set((call, 0))
         budgets.watch(call)
         told: list[tuple[bool, int]] = []
         for work in calls:
             began = loop.time()
-            call.begin(began)
+            call.begin("x", began)
             try:
                 await work()
             except (asyncio.CancelledError, ValueError):
@@ -122,10 +123,11 @@ def test_a_finished_call_is_not_charged() -> None:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().set_task_factory(task_factory)
-        call = Call(5, task)
+        call = Call(5, lambda _: None)
+        call.task = task
         CALL.set((call, 0))
         await sleep(1)
-        call.begin(1.0)
+        call.begin("x", 1.0)
         late = Owner("p", print).spawn(wait_for_us(10))
         await sleep(1)
         assert call.since == 0.0

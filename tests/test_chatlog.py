@@ -24,9 +24,18 @@ HISTORY = Metadata(history=True)
 class Place:
     """As much of a context as the plugin uses."""
 
-    def __init__(self, directory: Path, channel: str = "cytube") -> None:
+    def __init__(self, directory: Path, channel: str, settings: LoggingSettings) -> None:
         self.directory = directory
         self.channel_name = channel
+        self.settings = settings
+
+
+class Made(ChatLog):
+    """The plugin, with the settings that all its channels have here."""
+
+    def __init__(self, settings: LoggingSettings) -> None:
+        super().__init__(settings)
+        self.settings = settings
 
 
 def event(data: Any, *, at: float = 1.0, metadata: Metadata = NOTHING, kind: str = "chat.message") -> NormalizedEvent:
@@ -39,19 +48,19 @@ def line(text: str, *, user: str = "bob", at: float = 1.0, metadata: Metadata = 
     return event(ev.ChatMessage(user, text, html=text, kind=kind), at=at, metadata=metadata)
 
 
-def write(plugin: ChatLog, directory: Path, *events: NormalizedEvent, channel: str = "cytube") -> str:
+def write(plugin: Made, directory: Path, *events: NormalizedEvent, channel: str = "cytube") -> str:
     """Give the plugin a list, and read the file."""
-    plugin.on_events(cast("Context", Place(directory, channel)), events)
+    plugin.on_events(cast("Context", Place(directory, channel, plugin.settings)), events)
     return (directory / f"{channel}.log").read_text()
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., ChatLog]]:
+def make() -> Iterator[Callable[..., Made]]:
     """Make the plugin with settings; its files are closed at the end."""
-    made: list[ChatLog] = []
+    made: list[Made] = []
 
-    def maker(**settings: Any) -> ChatLog:
-        made.append(ChatLog(LoggingSettings(**settings)))
+    def maker(**settings: Any) -> Made:
+        made.append(Made(LoggingSettings(**settings)))
         return made[-1]
 
     yield maker
@@ -60,7 +69,7 @@ def make() -> Iterator[Callable[..., ChatLog]]:
             plugin.stop()
 
 
-Make = Callable[..., ChatLog]
+Make = Callable[..., Made]
 MEDIA = ev.Media(id="abc", type="yt", title="A film", seconds=60, link="https://youtu.be/abc")
 
 
@@ -179,12 +188,31 @@ def test_each_channel_has_its_file(tmp_path: Path, make: Make) -> None:
 
 
 def test_a_full_disk_is_heard_of(tmp_path: Path, make: Make) -> None:
-    """What can't be written raises, so that the host counts it and tells it."""
+    """What can't be written raises, and is written when CyTube repeats it and there is room again."""
     plugin = make()
-    (tmp_path / "cytube.log").symlink_to("/dev/full")
+    log = tmp_path / "cytube.log"
+    log.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write(plugin, tmp_path, line("refused", at=5.0))
+    log.unlink()
     for _ in range(2):
-        with pytest.raises(OSError, match="No space left"):
-            plugin.on_events(cast("Context", Place(tmp_path)), [line("lost")])
+        written = write(plugin, tmp_path, line("refused", at=5.0, metadata=HISTORY))
+    assert written.count("refused") == 1
+
+
+def test_a_time_that_is_none(tmp_path: Path, make: Make) -> None:
+    """A time that no calendar has costs no line, neither its own nor those beside it."""
+    written = write(make(), tmp_path, line("a"), line("b", at=1e300), line("c", at=-1e18), line("d"))
+    assert [row.rpartition(" ")[2] for row in written.splitlines()] == ["a", "b", "c", "d"]
+
+
+def test_a_channel_has_its_own_settings(tmp_path: Path, make: Make) -> None:
+    """One instance writes text in one channel and JSON in another."""
+    plugin = make()
+    write(plugin, tmp_path, line("a"), channel="one")
+    plugin.settings = LoggingSettings(format="json")
+    assert write(plugin, tmp_path, line("b"), channel="two").startswith('{"time": ')
+    assert (tmp_path / "one.log").read_text().endswith("<bob> a\n")
 
 
 @given(st.floats(min_value=0, max_value=4e9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,6 +31,8 @@ class Plugin:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.notready: list[Any] = []
+        self.saved: asyncio.Task[Any] | None = None
+        self.released = False
 
     @hookimpl
     async def start(self) -> None:
@@ -90,6 +93,31 @@ class Plugin:
             __repr__ = __str__
 
         raise UnspeakableError
+
+    async def suicide(self) -> None:
+        """Cancel the task that it is called in, and go on."""
+        self.saved = asyncio.current_task()
+        self.cancel_saved()
+
+    async def suicide_waiting(self) -> None:
+        """Cancel it, and wait for that."""
+        await self.suicide()
+        await sleep(1)
+
+    def cancel_saved(self) -> None:
+        """Cancel the task of an earlier call."""
+        assert self.saved is not None
+        self.saved.cancel()
+
+    async def stubborn(self) -> None:
+        """Swallow every cancellation."""
+        while not self.released:
+            with contextlib.suppress(asyncio.CancelledError):
+                await sleep(1e9)
+
+    async def raise_plugin_error(self) -> None:
+        """Raise what `ctx` raises."""
+        raise PluginError("not granted")
 
     async def lost(self) -> None:
         """Start a task that fails, and drop it."""
@@ -179,8 +207,12 @@ def lives(scenario: Scenario, plugin: Plugin | None = None) -> list[str]:
         await sleep(1)
         rig.life.start()
         await sleep(0.1)
-        await scenario(rig)
+        try:
+            await scenario(rig)
+        finally:
+            rig.plugin.released = True
         await rig.life.stop(5)
+        rig.calls.owner.abandon()
         rig.ticker.cancel()
         return rig.plugin.calls
 
@@ -358,3 +390,127 @@ def test_a_task_of_the_constructor() -> None:
         return repr(plugin.task.exception())
 
     assert run_virtual(scenario()) == "PluginError('p raised SystemExit: 3 in a task')"
+
+
+def test_a_hook_that_cancels_itself() -> None:
+    """Its lane goes on: the call counts as failed, and the next events are heard."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.tell("suicide", "fine", "suicide_waiting", "fine")
+        assert rig.calls.counts.errors == 2
+        assert "it cancelled the task that it was called in" in rig.calls.counts.last_error
+        rig.plugin.cancel_saved()  # from elsewhere, while nothing runs
+        await sleep(1)
+        await rig.tell("fine")
+        assert rig.life.state == "running"
+
+    calls = lives(scenario)
+    assert calls[1:6] == ["suicide", "fine", "suicide_waiting", "fine", "fine"]
+
+
+def test_a_question_that_cancels_itself() -> None:
+    """It is its own failure; who asked goes on."""
+
+    async def scenario(rig: Rig) -> None:
+        for work in (rig.plugin.suicide_waiting, rig.plugin.suicide):
+            with pytest.raises(PluginError, match="p failed: CancelledError: it cancelled itself"):
+                await rig.calls.ask("command x", work, seconds=5)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        assert rig.calls.counts.errors == 2
+
+    lives(scenario)
+
+
+def test_who_swallows_everything_is_parked() -> None:
+    """A hook that never comes back is counted at each cut, and parked after three."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.lane.put(line("stubborn"))
+        await sleep(6)
+        assert rig.calls.counts.overdue == 1
+        await sleep(15)
+        assert rig.life.state == "parked"
+        assert rig.life.reason == "chat.message was over its budget 3 times in a row"
+
+    lives(scenario)
+
+
+def test_a_question_that_swallows_everything() -> None:
+    """Who asked is told in time, and free; the plugin is parked after three cuts."""
+
+    async def scenario(rig: Rig) -> None:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Unavailable, match="p took longer than 2 s"):
+            await rig.calls.ask("command x", rig.plugin.stubborn, seconds=2)
+        assert asyncio.get_running_loop().time() - began < 3
+        await sleep(5)
+        assert rig.life.state == "parked"
+
+    lives(scenario)
+
+
+def test_commands_do_not_keep_judges_waiting() -> None:
+    """A judge is asked also while eight commands are under way."""
+
+    async def scenario(rig: Rig) -> None:
+        asking = [asyncio.create_task(rig.calls.ask("command x", rig.plugin.hang, seconds=5)) for _ in range(8)]
+        await sleep(0.1)
+        with pytest.raises(Unavailable, match="p is busy"):
+            await rig.calls.ask("command x", rig.plugin.fine, seconds=5)
+        assert await rig.calls.ask("judge", rig.plugin.fine, seconds=5, judging=True) is None
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    lives(scenario)
+
+
+def test_what_ctx_raises_is_a_failure_of_a_command() -> None:
+    """It is counted and logged, for whoever is told that the log says why."""
+
+    async def scenario(rig: Rig) -> None:
+        with pytest.raises(PluginError, match=r"p failed: PluginError: not granted"):
+            await rig.calls.ask("command x", rig.plugin.raise_plugin_error, seconds=5)
+        assert rig.calls.counts.last_error == "command x: PluginError: not granted"
+        with pytest.raises(PluginError, match="^not granted$"):
+            await rig.calls.ask("query x", rig.plugin.raise_plugin_error, seconds=5, expected=True)
+        assert rig.calls.counts.errors == 1
+
+    lives(scenario)
+
+
+def test_who_was_stopped_does_nothing_more() -> None:
+    """A task that comes to life after the end is cancelled, and an action is refused."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.life.stop(5)
+        assert rig.life.home is not None
+        ctx = rig.life.home.context("cytube")
+        outcome = await ctx.say("boo").outcome()
+        assert (outcome.state, outcome.reason) == ("refused", "p was stopped")
+        late = ctx.spawn(sleep(1e9))
+        await asyncio.wait((late,))
+        assert late.cancelled()
+
+    lives(scenario)
+
+
+def test_tasks_of_a_plugin_that_could_not_be_made() -> None:
+    """They end, though there is no plugin."""
+    left: list[asyncio.Task[None]] = []
+
+    class Broken(Plugin):
+        def __init__(self) -> None:
+            super().__init__()
+            left.append(asyncio.create_task(self.hang()))
+            raise OSError("no")
+
+    async def scenario() -> bool:
+        asyncio.get_running_loop().set_task_factory(task_factory)
+        life = life_of(Broken, Budgets(), lambda: None)
+        assert life.state == "failed"
+        await asyncio.wait(left)
+        return left[0].cancelled()
+
+    with structlog.testing.capture_logs():
+        assert run_virtual(scenario())

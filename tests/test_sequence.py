@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rosey_core import sequence
-from rosey_core.errors import ConfigError
+from rosey_core.errors import ConfigError, RoseyError
 from rosey_core.sequence import Sequence
 
 
@@ -37,8 +37,9 @@ def test_a_spoilt_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read: Is a directory"):
         Sequence(tmp_path)
     (tmp_path / "t.new").mkdir()
-    with pytest.raises(ConfigError, match="can't be written"):
+    with pytest.raises(RoseyError, match="can't be written") as error:
         Sequence(tmp_path / "t")
+    assert not isinstance(error.value, ConfigError)  # another start may find room on the disk
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from rosey_core.bus.finding import find_server
 from rosey_core.config import NatsConfig
 from rosey_core.errors import BrokerError
 
+LOG_FILE = "nats-server.log"
 BACK_OFF = (0.1, 10.0)
 """Seconds before it is started again, the first time and at most."""
 STEADY = 10.0
@@ -77,7 +78,7 @@ class Broker:
         self._directory = directory
         self._users = users
         self._log = log
-        self._log_file = directory / "nats-server.log"
+        self._log_file = directory / LOG_FILE
         self._program: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._listens = asyncio.Event()

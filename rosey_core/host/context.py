@@ -7,7 +7,7 @@ says so, never an exception in the middle of its hook.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from rosey_core.charge import waiting
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
 from rosey_core.errors import PluginError
+from rosey_core.host.ownership import Owner
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
 
@@ -62,6 +63,7 @@ class Context:
         settings: the plugin's settings for this channel.
         directory: a directory of the plugin's own.
         log: a logger that names the plugin.
+        reply: whether what is said now answers somebody, and goes before chatter. For the host.
         clock: tells the time as UTC seconds; tests make it virtual.
     """
 
@@ -75,15 +77,15 @@ class Context:
         settings: Settings,
         directory: Path,
         log: FilteringBoundLogger,
-        spawn: Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]],
+        owner: Owner,
         reply: bool = False,
     ) -> None:
         self._port = port
         self._host = host
         self._plugin = plugin
         self._grants = grants
-        self._spawn = spawn
-        self._reply = reply
+        self._owner = owner
+        self.reply = reply
         self.channel_name = port.name
         self.prefix = port.prefix
         self.settings = settings
@@ -117,9 +119,11 @@ class Context:
 
     def act(self, action: Action) -> Receipt:
         """Do something in the channel."""
+        if self._owner.closed:
+            return Receipt.of(action.name, Outcome("refused", f"{self._plugin} was stopped"))
         if action.grant not in self._grants:
             return Receipt.of(action.name, Outcome("refused", f"{self._plugin} was not granted {action.grant}"))
-        return self._port.act(action, plugin=self._plugin, reply=self._reply)
+        return self._port.act(action, plugin=self._plugin, reply=self.reply)
 
     async def query(self, plugin: str, name: str, **args: Any) -> Any:
         """Ask another plugin's query. Asks `query:PLUGIN`.
@@ -151,4 +155,4 @@ class Context:
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
         """Run something beside the hooks. It is cancelled when the plugin stops; what it raises is logged."""
-        return self._spawn(work, name)
+        return self._owner.spawn(work, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sys
 import traceback
 from importlib.metadata import EntryPoint
@@ -20,11 +21,15 @@ import msgspec
 from rosey_core.errors import ManifestError
 from rosey_core.grants import ALL_GRANTS, is_grant
 from rosey_core.host.hookspecs import HOOK_NAMES, examine
+from rosey_core.host.queries import arguments_of
 from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings, marked
 from rosey_core.settings.mismatch import mismatches
 from rosey_core.settings.problems import Problem, nearest, refusal
 from rosey_core.settings.toml_positions import Path
 from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
+
+MOST_WRITTEN = 64 << 20
+"""Bytes that the child may write into any one file."""
 
 
 class Inquiry(msgspec.Struct, frozen=True):
@@ -136,6 +141,8 @@ def describe(name: str, cls: type[Any]) -> Description:
         raise ManifestError("its settings are no subclass of Settings")
     commands, queries = tuple(marked(cls, COMMAND).values()), tuple(marked(cls, QUERY).values())
     _check_names(commands, queries)
+    for method in marked(cls, QUERY):
+        arguments_of(getattr(cls, method))
     return Description(
         name=name,
         summary=manifest.summary,
@@ -213,6 +220,8 @@ def look(inquiry: Inquiry) -> Finding:
 def main() -> None:
     """Run as the child."""
     out = int(sys.argv[1])
+    # What a plugin prints goes into a file: not without end.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
     inquiry = msgspec.json.decode(sys.stdin.buffer.read(), type=Inquiry)
     answer = msgspec.json.encode(look(inquiry))
     with os.fdopen(out, "wb") as pipe:

@@ -10,6 +10,7 @@ Things that don't work: pluggy's own caller (stops at the first exception, can't
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.charge import CALL, Call
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent
-from rosey_core.errors import PluginError, Unavailable, told
+from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import told as told_of
 from rosey_core.host.budget import Budgets
 from rosey_core.host.context import Context
 from rosey_core.host.home import Counts, Deliver
@@ -73,18 +75,24 @@ class Dispatch:
         self.name = name
         self.counts = Counts()
         self.over = False
-        self.owner = Owner(name, self._failed)
+        self.owner = Owner(name, self.failed)
         self._budgets = budgets
         self._log = log
         self._parked = parked
         self._strikes: dict[str, int] = {}
         self._quiet_until: dict[str, float] = {}
         self._unlogged: dict[str, int] = {}
-        self._slots = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+        self._questions = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+        self._lines = asyncio.Semaphore(QUESTIONS_AT_ONCE)
         self._now = asyncio.get_running_loop().time
-        with owned_by(self.owner):
-            self.plugin = make()
-        self.hooks = examine(self.plugin)
+        try:
+            with owned_by(self.owner):
+                self.plugin = make()
+            self.hooks = examine(self.plugin)
+        except BaseException:
+            self.owner.closed = True
+            self.owner.abandon()
+            raise
         self._by_type = {
             event_type: (event_type, hook.invoker(), hook.hears)
             for hook_name, event_type in EVENT_HOOKS.items()
@@ -110,7 +118,8 @@ class Dispatch:
         async def deliver(events: Sequence[NormalizedEvent]) -> None:
             nonlocal call
             if call is None:
-                call = Call(HOOK_SECONDS, current())
+                call = Call(HOOK_SECONDS, self._late)
+                call.task = asyncio.current_task()
                 self._budgets.watch(call)
                 OWNER.set(self.owner)
                 CALL.set((call, 0))
@@ -130,76 +139,100 @@ class Dispatch:
 
     async def _run(self, call: Call, what: str, invoke: Invoke, ctx: Context, subject: object) -> None:
         self.counts.calls += 1
-        call.begin(self._now())
+        call.begin(what, self._now())
         try:
             result = invoke(ctx, subject)
             if result is not None and hasattr(result, "__await__"):
                 await result
         except BaseException as error:
-            self._ended(call, what, error, late=call.end())
+            await self._ended(call, error, late=call.end())
         else:
             late = call.end()
-            if late or self._strikes or self.over or call.task.cancelling():
-                self._ended(call, what, None, late=late)
+            if late or self._strikes or self.over or asyncio.current_task().cancelling():  # type: ignore[union-attr]  # a lane is one
+                await self._ended(call, None, late=late)
 
-    def _ended(self, call: Call, what: str, error: BaseException | None, *, late: bool) -> None:
+    async def _ended(self, call: Call, error: BaseException | None, *, late: bool) -> None:
         """Reckon with a call of a lane. Raises `CancelledError` when the lane is to end, whatever came of it."""
-        if not call.task.cancelling():
-            if late:
-                self._late(what)
-            elif error is not None:
-                self._failed(error, what)
-            else:
-                self._strikes.pop(what, None)
-        if self.over or call.task.cancelling():
+        if self.over:
             raise asyncio.CancelledError
+        if await taken_back():
+            error = asyncio.CancelledError("it cancelled the task that it was called in")
+        if late:
+            return  # counted when it was cut off
+        if error is not None:
+            self.failed(error, call.what)
+        else:
+            self._strikes.pop(call.what, None)
 
-    async def ask(self, what: str, function: Callable[[], Any], *, seconds: float) -> Any:
+    async def ask(
+        self, what: str, function: Callable[[], Any], *, seconds: float, expected: bool = False, judging: bool = False
+    ) -> Any:
         """Call `function` beside the lanes and return what it returns.
+
+        It runs in a task of its own, so that it can neither cancel nor hold up whoever asks.
+
+        Args:
+            what: what it is, for counts and logs.
+            function: the call.
+            seconds: how long it may take.
+            expected: a `PluginError` is an answer like others, and no failure.
+            judging: it is a question to a judge; those do not wait behind others.
 
         Raises:
             Unavailable: when it took longer than `seconds`, or more than eight are under way already.
             PluginError: when it raised; the text is the exception's.
         """
-        if self._slots.locked():
+        slots = self._lines if judging else self._questions
+        if slots.locked():
             raise Unavailable(f"{self.name} is busy")
+        await slots.acquire()
         self.counts.calls += 1
-        call = Call(seconds, current())
-        before = call.task.cancelling()
-        async with self._slots:
-            result, error = await self._tried(call, function)
-        late = call.end()
-        if call.task.cancelling() > before:
-            raise asyncio.CancelledError
-        if late:
-            self._late(what)
-            raise Unavailable(f"{self.name} took longer than {seconds:g} s")
-        self._strikes.pop(what, None)
-        if isinstance(error, PluginError):
-            raise error
-        if error is not None:
-            self._failed(error, what)
-            raise PluginError(f"{self.name} failed: {told(error)}") from error
-        return result
+        loop = asyncio.get_running_loop()
+        cut: asyncio.Future[None] = loop.create_future()
 
-    async def _tried(self, call: Call, function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-        """What it returned and what it raised."""
-        outer = CALL.get()
-        self._budgets.watch(call)
-        CALL.set((call, 0))
-        call.begin(self._now())
+        def told(call: Call) -> None:
+            self._late(call)
+            if not cut.done():
+                cut.set_result(None)
+
+        call = Call(seconds, told)
+        with owned_by(self.owner):
+            task = call.task = loop.create_task(self._tried(call, what, function), name=f"{self.name}: {what}")
+        task.add_done_callback(lambda _: slots.release())
         try:
-            with owned_by(self.owner):
-                result = function()
-                if result is not None and hasattr(result, "__await__"):
-                    result = await result
+            await asyncio.wait((task, cut), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if cut.done():
+            raise Unavailable(f"{self.name} took longer than {seconds:g} s")
+        result, error = (None, asyncio.CancelledError()) if task.cancelled() else task.result()
+        if isinstance(error, asyncio.CancelledError):
+            error = asyncio.CancelledError("it cancelled itself")
+        if error is None or (expected and isinstance(error, PluginError)):
+            self._strikes.pop(what, None)
+            if error is not None:
+                raise error
+            return result
+        self.failed(error, what)
+        raise PluginError(f"{self.name} failed: {told_of(error)}") from error
+
+    async def _tried(self, call: Call, what: str, function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+        """What it returned and what it raised."""
+        CALL.set((call, 0))
+        self._budgets.watch(call)
+        call.begin(what, self._now())
+        try:
+            result = function()
+            if result is not None and hasattr(result, "__await__"):
+                result = await result
         except BaseException as error:
             return None, error
         else:
             return result, None
         finally:
             self._budgets.release(call)
-            CALL.set(outer)
+            call.end()
 
     async def hook(self, name: str, ctx: Context, subject: object = None, *, seconds: float) -> Any:
         """Call one of the hooks that are questions (`start`, `stop`, `judge`), if the plugin has it. As `ask`."""
@@ -207,7 +240,13 @@ class Dispatch:
         if found is None:
             return None
         invoke = found.invoker()
-        return await self.ask(name, lambda: invoke(ctx, subject), seconds=seconds)
+        return await self.ask(
+            name,
+            lambda: invoke(ctx, subject),
+            seconds=seconds,
+            expected=name == "start",  # it says so when it is not ready
+            judging=name == "judge",
+        )
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""
@@ -215,15 +254,17 @@ class Dispatch:
         self.counts.last_error = f"{what} was over its budget"
         self._say("plugin.overdue", what)
 
-    def _late(self, what: str) -> None:
+    def _late(self, call: Call) -> None:
+        what = call.what
         self.overran(what)
         strikes = self._strikes[what] = self._strikes.get(what, 0) + 1
         if strikes >= STRIKES:
             self._parked(f"{what} was over its budget {STRIKES} times in a row")
 
-    def _failed(self, error: BaseException, what: str) -> None:
+    def failed(self, error: BaseException, what: str) -> None:
+        """Count what it raised."""
         self.counts.errors += 1
-        self.counts.last_error = f"{what}: {told(error)}"
+        self.counts.last_error = f"{what}: {told_of(error)}"
         self._say("plugin.failed", what, error)
 
     def _say(self, event: str, what: str, error: BaseException | None = None) -> None:
@@ -237,8 +278,13 @@ class Dispatch:
         self._log.error(event, what=what, exc_info=error, more=self._unlogged.pop(kind, 0))
 
 
-def current() -> asyncio.Task[Any]:
-    """The task that runs."""
+async def taken_back() -> bool:
+    """Take back every cancellation of the task that runs; whether there was one."""
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101  a coroutine of ours runs in one
-    return task
+    found = False
+    while task is not None and task.cancelling():
+        found = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # what was asked for and did not arrive yet arrives here
+        task.uncancel()
+    return found

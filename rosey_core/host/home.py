@@ -52,8 +52,8 @@ class Home(Protocol):
     async def stop(self, seconds: float) -> None:
         """Call `stop` and end what the plugin left running, within about `seconds`. Raises nothing."""
 
-    async def tidy(self) -> None:
-        """End what a start in vain left running."""
+    async def tidy(self, *, final: bool = False) -> None:
+        """End what a start in vain left running; if it is `final`, nothing is done in its name any more."""
 
     def retire(self) -> None:
         """From now on it is told no more: its lanes end with what each does just now."""

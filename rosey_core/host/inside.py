@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from rosey_core.envelope import NormalizedEvent
-from rosey_core.errors import PluginError
+from rosey_core.envelope import NormalizedEvent, Verdict
+from rosey_core.errors import PluginError, told
 from rosey_core.grants import may_read
 from rosey_core.host.budget import Budgets
 from rosey_core.host.commands import CommandCall
@@ -33,6 +33,7 @@ from rosey_core.host.queries import queries_of
 from rosey_core.manifest import COMMAND, Manifest, marked
 
 TASKS_SECONDS = 1.0
+_verdict = msgspec.json.Decoder(Verdict | None)
 
 
 class Inside:
@@ -76,7 +77,7 @@ class Inside:
             plugin=self.name,
             grants=grants,
             directory=directory,
-            spawn=self._dispatch.owner.spawn,
+            owner=self._dispatch.owner,
         )
         self._grants = grants
         self._log = log
@@ -117,9 +118,9 @@ class Inside:
         if left := await self._dispatch.owner.close(min(TASKS_SECONDS, seconds / 2)):
             self._log.warning("plugin.tasks_left", count=left)
 
-    async def tidy(self) -> None:
-        """End its tasks."""
-        await self._dispatch.owner.close(TASKS_SECONDS)
+    async def tidy(self, *, final: bool = False) -> None:
+        """End its tasks; others may follow, unless it is `final`."""
+        await self._dispatch.owner.close(TASKS_SECONDS, final=final)
 
     def retire(self) -> None:
         """Its lanes end with what each does just now."""
@@ -128,7 +129,12 @@ class Inside:
     async def command(self, call: CommandCall) -> Any:
         """What it answers to a command."""
         method, ctx = self._commands[call.name], self.context(call.channel, reply=True)
-        return await self._dispatch.ask(f"command {call.name}", lambda: method(ctx, call), seconds=COMMAND_SECONDS)
+        try:
+            return await self._dispatch.ask(
+                f"command {call.name}", lambda: method(ctx, call), seconds=COMMAND_SECONDS
+            )
+        finally:
+            ctx.reply = False  # what it says later is no answer any more
 
     async def query(self, channel: str, name: str, args: Mapping[str, Any]) -> Any:
         """What it answers to a query."""
@@ -137,12 +143,18 @@ class Inside:
             raise PluginError(f"{self.name} has no query {name}; it has {', '.join(self._queries) or 'none'}")
         arguments, ctx = query.arguments(args), self.context(channel)
         return await self._dispatch.ask(
-            f"query {name}", lambda: query.function(ctx, **arguments), seconds=QUERY_SECONDS
+            f"query {name}", lambda: query.function(ctx, **arguments), seconds=QUERY_SECONDS, expected=True
         )
 
     async def judge(self, event: NormalizedEvent) -> Any:
         """What it says of a line."""
-        return await self._dispatch.hook("judge", self.context(event.channel), event, seconds=JUDGE_SECONDS)
+        said = await self._dispatch.hook("judge", self.context(event.channel), event, seconds=JUDGE_SECONDS)
+        try:
+            # It goes into the event, which everyone gets: what JSON can't say would be the line's end.
+            return _verdict.decode(msgspec.json.encode(said))
+        except Exception as error:
+            self._dispatch.failed(error, "judge")
+            raise PluginError(f"{self.name} gave a verdict that is none: {told(error)}") from error
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

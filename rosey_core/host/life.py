@@ -12,13 +12,16 @@ from typing import Generic, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
-from rosey_core.errors import NotReady, PluginError, told
+from rosey_core.errors import NotReady, PluginError, Unavailable, told
+from rosey_core.host.dispatch import taken_back
 from rosey_core.host.home import STOP_SECONDS, Home
 from rosey_core.host.lane import Lane
 from rosey_core.host.ownership import owned_by
 
 H = TypeVar("H", bound=Home)
 
+AGAIN = 0.1
+"""Seconds, at least, before anything is tried again."""
 ALIVE = frozenset(("starting", "waiting", "running", "restarting"))
 """The states in which events are kept for it."""
 
@@ -56,6 +59,7 @@ class Life(Generic[H]):
         self._lanes: list[Lane] = []
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._over = False
         try:
             self.home = make(self.park)
         except BaseException as error:  # a plugin may raise anything
@@ -79,19 +83,42 @@ class Life(Generic[H]):
     async def _live(self, home: H) -> None:
         try:
             await self._begin(home)
-            self._become("running")
-            self._log.info("plugin.running")
-            async with asyncio.TaskGroup() as group:
-                for lane in self._lanes:
-                    group.create_task(lane.run(), name=f"lane of {self.name}")
-        except PluginError as error:
-            reason = str(error)
         except Exception as error:
-            self._log.exception("plugin.failed", what="its life")
-            reason = told(error)
-        self._become("failed", reason)
-        self._close_lanes()
-        await home.tidy()
+            reason = str(error) if type(error) in {PluginError, Unavailable} else told(error)
+            self._log.error("plugin.failed", what="start", reason=reason, exc_info=error)
+            self._become("failed", reason)
+            self._close_lanes()
+            await home.tidy(final=True)
+            return
+        self._become("running")
+        self._log.info("plugin.running")
+        await self._run_lanes()
+
+    async def _run_lanes(self) -> None:
+        """Run the lanes until this is cancelled, and wait for what each does just then."""
+        lanes = [asyncio.create_task(self._run(lane), name=f"lane of {self.name}") for lane in self._lanes]
+        try:
+            await asyncio.wait(lanes)
+        finally:
+            self._over = True
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.wait(lanes)
+
+    async def _run(self, lane: Lane) -> None:
+        """Run a lane; only its end ends it, and not the plugin that happens to know its task."""
+        while True:
+            try:
+                await lane.run()
+            except asyncio.CancelledError:
+                if self.state in ALIVE and not self._over:
+                    await taken_back()
+                if self._over or self.state not in ALIVE:  # it may have ended meanwhile
+                    raise
+                self._log.error("plugin.failed", what="it cancelled its own lane")
+            except Exception:
+                self._log.exception("lane.failed")
+                await asyncio.sleep(AGAIN)
 
     async def _begin(self, home: H) -> None:
         """Call `start` until the plugin is ready."""
@@ -103,7 +130,7 @@ class Life(Generic[H]):
                 self._log.warning("plugin.not_ready", reason=str(error), retry=error.retry)
                 # What the try left behind would run twice after the next.
                 await home.tidy()
-                await asyncio.sleep(error.retry)
+                await asyncio.sleep(max(error.retry, AGAIN))
             else:
                 return
 
@@ -139,7 +166,7 @@ class Life(Generic[H]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,), timeout=seconds / 3)
-        await (home.stop(seconds * 2 / 3) if stop else home.tidy())
+        await (home.stop(seconds * 2 / 3) if stop else home.tidy(final=True))
 
     def _close_lanes(self) -> None:
         for lane in self._lanes:

@@ -202,7 +202,7 @@ class Outside:
             message = messages.Control(self._now(), seconds)
             messages.raw_result_of(await self._control("stop", message, seconds + WAY / 4))
 
-    async def tidy(self) -> None:
+    async def tidy(self, *, final: bool = False) -> None:  # noqa: ARG002  the end of its process is the end of all
         """End what a start in vain left running."""
         with contextlib.suppress(PluginError):
             await self._control("tidy", messages.Control(self._now()), WAY)

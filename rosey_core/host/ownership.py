@@ -26,12 +26,16 @@ class Owner:
     Args:
         name: the plugin's name, for the names of its tasks.
         failed: is told what a task raised that nobody awaits.
+
+    Attributes:
+        closed: it is over; nothing is done in its name any more.
     """
 
     def __init__(self, name: str, failed: Callable[[BaseException, str], None]) -> None:
         self.name = name
         self.failed = failed
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.closed = False
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
         """Run `work` as a task of this owner. What it raises is told at once, whoever awaits it later."""
@@ -44,16 +48,23 @@ class Owner:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed(error, "task")
 
-    async def close(self, seconds: float) -> int:
-        """Cancel all tasks and wait for them; how many would not end in time."""
-        here = asyncio.current_task()
-        tasks = {task for task in self.tasks if task is not here}
-        for task in tasks:
+    async def close(self, seconds: float, *, final: bool = True) -> int:
+        """Cancel all tasks and wait for them; how many would not end in time.
+
+        If it is `final`, tasks that are made from now on are cancelled before they begin.
+        """
+        self.closed = self.closed or final
+        here, loop = asyncio.current_task(), asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (tasks := self.tasks - {here}) and loop.time() < end:
+            self.abandon()
+            await asyncio.wait(tasks, timeout=end - loop.time())
+        return len(tasks)
+
+    def abandon(self) -> None:
+        """Cancel all tasks, and wait for none."""
+        for task in self.tasks - {asyncio.current_task()}:
             task.cancel()
-        if not tasks:
-            return 0
-        _, alive = await asyncio.wait(tasks, timeout=seconds)
-        return len(alive)
 
 
 @contextmanager
@@ -101,6 +112,8 @@ def task_factory(
         work.close()  # a task that is cancelled before its first step never began it
 
     task.add_done_callback(ended)
+    if owner.closed:
+        task.cancel()
     return task
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from rosey_core.errors import PluginError
+from rosey_core.errors import ManifestError, PluginError
 from rosey_core.manifest import QUERY, marked
 
 
@@ -41,15 +41,35 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def queries_of(plugin: object) -> dict[str, Query]:
-    """The queries of a plugin instance, by name."""
+    """The queries of a plugin instance, by name. Raises `ManifestError` for arguments that can't be understood."""
     found = {}
     for method_name, name in marked(type(plugin), QUERY).items():
-        method = getattr(plugin, method_name)
-        parameters = list(inspect.signature(method, eval_str=True).parameters.values())[1:]
-        found[name] = Query(
-            name,
-            method,
-            {p.name: Any if p.annotation is p.empty else p.annotation for p in parameters},
-            frozenset(p.name for p in parameters if p.default is p.empty),
-        )
+        types, needed = arguments_of(getattr(type(plugin), method_name))
+        found[name] = Query(name, getattr(plugin, method_name), types, needed)
     return found
+
+
+def arguments_of(method: Callable[..., Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The types of a query's arguments, and which of them must be given.
+
+    Args:
+        method: as it stands in the class; `self` and `ctx` are no arguments.
+
+    Raises:
+        ManifestError: a type is not there when the plugin runs.
+    """
+    parameters = list(inspect.signature(method).parameters.values())[2:]
+    names = getattr(inspect.unwrap(method), "__globals__", {})
+    types: dict[str, Any] = {}
+    for parameter in parameters:
+        kind = parameter.annotation
+        if isinstance(kind, str):  # with `from __future__ import annotations` all are
+            try:
+                kind = eval(kind, names)  # noqa: S307  the plugin's own code
+            except Exception as error:
+                raise ManifestError(
+                    f"the query {method.__name__}: the type of its argument {parameter.name} is not there when it "
+                    f"runs ({error}); import it outside of TYPE_CHECKING"
+                ) from None
+        types[parameter.name] = Any if kind is parameter.empty else kind
+    return types, frozenset(p.name for p in parameters if p.default is p.empty)

@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -29,6 +30,9 @@ from rosey_core.settings.toml_positions import Path as Keys
 from rosey_core.subjects import ENTRY_POINTS
 
 SECONDS = 30.0
+LAST_WORDS = 4096
+_AT_ONCE = asyncio.Semaphore(8)
+"""Children at a time: many more on a small machine would time each other out."""
 BUNDLE = "rosey-bot"
 """The package whose plugins run inside by default."""
 FORMAT = 2
@@ -136,36 +140,42 @@ def _code(top: str) -> list[Path]:
 
 
 async def _ask_child(inquiry: Inquiry) -> Finding:
-    """Run the child that looks at one plugin."""
-    # A file and no pipe: however much the child has to tell, nobody must read along.
-    with tempfile.TemporaryFile() as answer:
+    """Run the child that looks at one plugin, and end whatever it left running."""
+    # Files and no pipes: nobody has to read along, and what the plugin starts can't keep them open.
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
+        asked.write(msgspec.json.encode(inquiry))
+        asked.flush()
+        asked.seek(0)
         try:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "rosey_core.host.describe",
-                str(answer.fileno()),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(answer.fileno(),),
-            )
+            async with _AT_ONCE:
+                child = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "rosey_core.host.describe",
+                    str(answer.fileno()),
+                    stdin=asked,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=errors,
+                    pass_fds=(answer.fileno(),),
+                    start_new_session=True,
+                )
+                try:
+                    async with asyncio.timeout(SECONDS):
+                        await child.wait()
+                finally:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(child.pid, signal.SIGKILL)
+                    await child.wait()
         except OSError as error:
+            if isinstance(error, TimeoutError):
+                return Finding(reason=f"it did not describe itself within {SECONDS:g} s")
             return Finding(reason=f"the process that describes it did not start: {error}")
-        try:
-            async with asyncio.timeout(SECONDS):
-                _, errors = await child.communicate(msgspec.json.encode(inquiry))
-        except TimeoutError:
-            return Finding(reason=f"it did not describe itself within {SECONDS:g} s")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
         answer.seek(0)
         try:
             return msgspec.json.decode(answer.read(), type=Finding)
         except msgspec.DecodeError:
-            last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - LAST_WORDS))
+            last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
             return Finding(reason=f"the process that describes it ended with code {child.returncode}: {last}")
 
 

@@ -54,12 +54,11 @@ class Supervisor(Life[Outside]):
         home.poisoned = self.park
 
     async def _live(self, home: Outside) -> None:
-        lanes = [asyncio.create_task(lane.run(), name=f"lane of {self.name}") for lane in self._lanes]
+        lanes = asyncio.create_task(self._run_lanes(), name=f"lanes of {self.name}")
         try:
             await self._keep(home)
         finally:
-            for lane in lanes:
-                lane.cancel()
+            lanes.cancel()
 
     async def _keep(self, home: Outside) -> None:
         delay, longest = BACK_OFF
