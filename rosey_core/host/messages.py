@@ -7,7 +7,7 @@ what is meant for an earlier life of it is not answered.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -50,7 +50,7 @@ class Start(msgspec.Struct):
 class Control(msgspec.Struct):
     """`control.stop` (call `stop`, then end), `control.tidy` (end what a start in vain left), `control.ping`.
 
-    The answer to a ping is the plugin's `Counts`.
+    The answer to a ping is the plugin's `Counts`, or null.
     """
 
     session: str
@@ -120,11 +120,11 @@ class Query(msgspec.Struct):
 
 
 class Error(msgspec.Struct, frozen=True):
-    """Why not; `retry` only for `not_ready`."""
+    """Why not; `retry` (seconds) only for `not_ready`."""
 
     code: str
     message: str
-    retry: float = 30.0
+    retry: Annotated[float, msgspec.Meta(gt=0)] = 30.0
 
 
 class Answer(msgspec.Struct):
@@ -137,7 +137,7 @@ class Answer(msgspec.Struct):
 
 encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer)
-_counts = msgspec.json.Decoder(Counts)
+_counts = msgspec.json.Decoder(Counts | None)
 
 
 def good(result: Any = None) -> bytes:
@@ -162,8 +162,11 @@ def result_of(payload: bytes) -> Any:
 
 
 def counts_of(payload: bytes) -> Counts:
-    """The counts in the answer to a ping. Raises as `result_of`."""
-    return _counts.decode(raw_result_of(payload))
+    """The counts in the answer to a ping; a worker need not count. Raises as `result_of`."""
+    try:
+        return _counts.decode(raw_result_of(payload)) or Counts()
+    except msgspec.MsgspecError as error:
+        raise PluginError(f"these are no counts: {error}") from None
 
 
 def raw_result_of(payload: bytes) -> msgspec.Raw:
