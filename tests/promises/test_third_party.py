@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from rosey_core.testing.cytube import SimulatedCytube
+from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
@@ -65,7 +68,7 @@ async def test_a_package(
         (row,) = [row for row in (await process.ask())["plugins"] if row["name"] == "dice"]
         assert (row["state"], row["run"], row["version"]) == ("running", "process", "1.0.0")
         await alice.say("!roll 2d6")
-        line = await alice.expect_line(lambda name, _: name == "Rosey")
+        line = await said(alice)
         told = re.fullmatch(r"alice rolled 2d6: \[([1-6]) ([1-6])\] = ([0-9]+)", line)
         assert told is not None, line
         assert int(told[1]) + int(told[2]) == int(told[3])
@@ -95,6 +98,63 @@ class Greet:
 """
 
 
+def program(name: str, folder: str, *command: str) -> str:
+    """The table of a worker in `contrib`."""
+    path = CONTRIB / folder / "worker.json"
+    asks = json.loads(path.read_text())["asks"]
+    return (
+        f"[plugins.{name}]\nenabled = true\ngrant = {json.dumps(asks)}\n"
+        f"path = {json.dumps(str(path))}\nprogram = {json.dumps(command)}\n"
+    )
+
+
+async def tells(cytube: SimulatedCytube, process: RoseyProcess, alice: Viewer) -> None:
+    """A worker hears lines, answers `!tell`, and its receipts are true, also behind a restart of NATS."""
+    await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+    await process.started()
+    await alice.say("a line")
+    assert await told(alice) in {1, 2}  # its own line may come behind it
+    await alice.say("!tell")
+    assert (await said(alice)).startswith("alice: there is nothing to say: CyTube drops blank lines, and I heard ")
+    broker = json.loads(next(x for x in process.log.read_text().splitlines() if "nats.listens" in x))["pid"]
+    os.kill(broker, signal.SIGKILL)
+    cytube.room.say_as("bob", "a line to nobody")
+    await process.until("NATS is back", lambda told: told["nats"]["starts"] == 2 and told["nats"]["connected"])
+    lines, heard = 4, 0
+    while heard < lines:  # the worker comes back when it comes, and then all lines come
+        cytube.room.say_as("bob", "somebody else speaks between, or it would look like two bots")
+        lines += 2
+        heard = await told(alice)
+    assert heard == lines
+    assert await process.stop() == 0
+
+
+async def told(alice: Viewer) -> int:
+    """How many lines the worker heard; 0 while it is away."""
+    await alice.say("!tell this")
+    if (line := await said(alice)) == "!tell is busy or took too long; try again later.":
+        return 0
+    assert line == "this"
+    line = await said(alice)
+    assert line.startswith("alice: done, and I heard ")
+    return int(line.split()[-2])
+
+
+async def said(viewer: Viewer) -> str:
+    """The bot's next line."""
+    return await viewer.expect_line(lambda name, _: name == "Rosey")
+
+
+async def test_forty_lines_of_python(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """A worker that imports nothing of rosey is a plugin."""
+    code = (CONTRIB / "worker-in-40-lines" / "worker.py").read_text()
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    assert "rosey_" not in code
+    table = program("forty", "worker-in-40-lines", sys.executable, "worker.py")
+    async with make(cytube.url, "echo", rest=table) as process:
+        await tells(cytube, process, alice)
+
+
 async def test_a_file(cytube: SimulatedCytube, make: Any, home: Path, alice: Viewer) -> None:
     """A file beside rosey.toml is a plugin, and runs in a process of its own."""
     home.joinpath("plugins").mkdir()
@@ -106,7 +166,7 @@ async def test_a_file(cytube: SimulatedCytube, make: Any, home: Path, alice: Vie
         (row,) = [row for row in (await process.ask())["plugins"] if row["name"] == "greet"]
         assert (row["state"], row["run"]) == ("running", "process")
         async with Viewer(cytube.url, "movienight", "bob"):
-            assert await alice.expect_line(lambda name, _: name == "Rosey") == "Welcome, bob!"
+            assert await said(alice) == "Welcome, bob!"
             await alice.say("!greeted")
-            assert await alice.expect_line(lambda name, _: name == "Rosey") == "1 so far, alice."
+            assert await said(alice) == "1 so far, alice."
     assert [path.name for path in home.joinpath("plugins").iterdir()] == ["greet.py"]
