@@ -155,6 +155,17 @@ async def test_forty_lines_of_python(cytube: SimulatedCytube, make: Any, alice: 
         await tells(cytube, process, alice)
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.skipif(
+    not (CONTRIB / "worker-in-node" / "node_modules").is_dir(),
+    reason="its NATS client is not installed: npm install in contrib/worker-in-node",
+)
+async def test_a_worker_in_javascript(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """A plugin need not be in Python."""
+    async with make(cytube.url, "echo", rest=program("node", "worker-in-node", "node", "worker.js")) as process:
+        await tells(cytube, process, alice)
+
+
 async def test_a_file(cytube: SimulatedCytube, make: Any, home: Path, alice: Viewer) -> None:
     """A file beside rosey.toml is a plugin, and runs in a process of its own."""
     home.joinpath("plugins").mkdir()
