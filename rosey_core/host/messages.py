@@ -1,8 +1,8 @@
 """What the daemon and a worker say to each other: JSON on the worker's own NATS subjects.
 
 `docs/workers.md` tells the same to those who write a worker with any NATS client. Unknown fields are ignored, so
-either side may be newer. Every request but `do` carries the worker's session, a text that it chose at its start:
-what is meant for an earlier life of it is not answered.
+either side may be newer. Every request of the daemon's carries the worker's session, a text that it chose at its
+start: what is meant for an earlier life of it is not answered.
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ class Outside:
     # --- its process ---
 
     def hello(self, hello: messages.Hello) -> None:
-        """A new life of it listens; the one before is over, whatever became of it."""
+        """A new life of it listens; the one before is over, whatever became of it. Said twice, it counts once."""
+        if self._session is not None and self._session.name == hello.session:
+            return
         self.gone()
         self._session = Session(hello.session, hello.pid)
         self._arrived.set()
