@@ -338,3 +338,24 @@ async def test_who_hears_what(broker: Broker) -> None:
         assert desk.heard == [(EVENT, b"x")]
         assert len(desk.refused) == 7
         assert deaf.heard == [("_INBOX_deaf.x", b"x")]
+
+
+async def test_refusals_are_told(broker: Broker) -> None:
+    """What it refused to whom is told, within a second, and after a restart too; what it allows is not."""
+    told: list[tuple[str, str]] = []
+    broker.refused = lambda user, what: told.append((user, what))
+    for number in (1, 2):
+        async with connected(broker.url, DESK, name='" - "ROSEY/user:deaf" - \n[ERR]') as desk:
+            await desk.publish("rosey.commands.chat.send_message", b"x")
+            await desk.publish("rosey.commands.user.kick", b"x")
+            await desk.subscribe("$SYS.>", queue="q")
+            await desk.settled()
+        await until(lambda: len(told) == 2 * number)  # noqa: B023  it is called here
+        if number == 1:
+            os.kill(broker.pid, signal.SIGKILL)
+            await until(lambda: broker.starts == 2)
+            await broker.ready()
+    assert told == 2 * [
+        ("desk", 'NATS refused it to publish to "rosey.commands.user.kick"'),
+        ("desk", 'NATS refused it to subscribe to "$SYS.>"'),
+    ]

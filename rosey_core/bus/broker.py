@@ -13,6 +13,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.bus.access import BrokerUser, conf
 from rosey_core.bus.finding import find_server
+from rosey_core.bus.violations import Violations
 from rosey_core.config import NatsConfig
 from rosey_core.errors import BrokerError
 
@@ -63,6 +65,7 @@ class Broker:
     Attributes:
         url: where clients find it; the same over its restarts, and empty until it listened once.
         starts: how often it was started.
+        refused: is told of what it refused: to which user, and what.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Broker:
         host, _, port = config.listen.rpartition(":")
         self.url = ""
         self.starts = 0
+        self.refused: Callable[[str, str], None] = lambda *_: None
         self._server = config.server
         self._host = host.strip("[]")
         self._fixed = int(port)
@@ -79,6 +83,7 @@ class Broker:
         self._users = users
         self._log = log
         self._log_file = directory / LOG_FILE
+        self._violations = Violations(self._log_file)
         self._program: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._listens = asyncio.Event()
@@ -166,6 +171,8 @@ class Broker:
                 self._listens.set()
                 self._log.info("nats.listens", url=self.url, pid=process.pid)
             await asyncio.sleep(RUNNING if self._listens.is_set() else STARTING)
+            for user, what in self._violations.look():
+                self.refused(user, what)
         self._fault = self._last_words(process.returncode)
 
     def _start(self) -> None:
