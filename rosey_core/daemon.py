@@ -131,6 +131,8 @@ class Daemon:
         config, state = self._config, self._loaded.state
         self._broker = self._logins.start(self._log.bind(part="nats"))
         self._keep("loop watch", self._watch.run)
+        if self._broker is not None:
+            self._broker.refused = self._workers.refused
         enabled = [name for name in config.plugins if is_enabled(config, name)]
         self._known = await survey(config, state / "manifests", only=enabled)
         if found := problems(self._loaded, self._known.values()):

@@ -35,11 +35,11 @@ class Questions:
         Raises:
             Unavailable: NATS is away, or no answer came in time.
         """
-        token = next(self._tokens)
+        reply = f"{replies}.{next(self._tokens)}"
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = future
+        self._waiting[reply] = future
         try:
-            self._publish(subject, payload, f"{replies}.{token}")
+            self._publish(subject, payload, reply)
             async with asyncio.timeout(seconds):
                 return await future
         except BusError as error:
@@ -47,11 +47,11 @@ class Questions:
         except TimeoutError:
             raise Unavailable(f"no answer within {seconds:g} s") from None
         finally:
-            del self._waiting[token]
+            del self._waiting[reply]
 
     def take(self, subject: str, payload: bytes, _reply: str) -> None:
-        """Take an answer; one that comes too late, or twice, is nobody's."""
-        future = self._waiting.get(subject.rpartition(".")[2])
+        """Take an answer; one that comes too late, or twice, or on another's subject, is nobody's."""
+        future = self._waiting.get(subject)
         if future is not None and not future.done():
             future.set_result(payload)
 

@@ -19,6 +19,7 @@ from rosey_core.charge import waiting
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
 from rosey_core.errors import PluginError
+from rosey_core.host.home import Counts
 from rosey_core.host.ownership import Owner
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
@@ -78,6 +79,7 @@ class Context:
         directory: Path,
         log: FilteringBoundLogger,
         owner: Owner,
+        counts: Counts,
         reply: bool = False,
     ) -> None:
         self._port = port
@@ -85,6 +87,7 @@ class Context:
         self._plugin = plugin
         self._grants = grants
         self._owner = owner
+        self._counts = counts
         self.reply = reply
         self.channel_name = port.name
         self.prefix = port.prefix
@@ -122,8 +125,13 @@ class Context:
         if self._owner.closed:
             return Receipt.of(action.name, Outcome("refused", f"{self._plugin} was stopped"))
         if action.grant not in self._grants:
-            return Receipt.of(action.name, Outcome("refused", f"{self._plugin} was not granted {action.grant}"))
+            return Receipt.of(action.name, Outcome("refused", self._refuse(action.grant)))
         return self._port.act(action, plugin=self._plugin, reply=self.reply)
+
+    def _refuse(self, grant: str) -> str:
+        why = f"{self._plugin} was not granted {grant}"
+        self._counts.refuse(why)
+        return why
 
     async def query(self, plugin: str, name: str, **args: Any) -> Any:
         """Ask another plugin's query. Asks `query:PLUGIN`.
@@ -133,7 +141,7 @@ class Context:
             PluginError: when the query does not exist, was not granted, or failed.
         """
         if f"query:{plugin}" not in self._grants:
-            raise PluginError(f"{self._plugin} was not granted query:{plugin}")
+            raise PluginError(self._refuse(f"query:{plugin}"))
         with waiting():
             return await self._host.query(plugin, name, self.channel_name, args)
 

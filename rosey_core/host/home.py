@@ -25,12 +25,18 @@ Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[None]]
 
 
 class Counts(msgspec.Struct):
-    """What happened to one instance, for `rosey status`."""
+    """What happened to one instance, for `rosey status`; `refused` is what it tried and may not do."""
 
     calls: int = 0
     errors: int = 0
     overdue: int = 0
+    refused: int = 0
     last_error: str = ""
+
+    def refuse(self, why: str) -> None:
+        """Count a try."""
+        self.refused += 1
+        self.last_error = why
 
 
 class Home(Protocol):

@@ -176,7 +176,7 @@ class House:
             log=log,
             changed=lambda: self.changed(),
         )
-        self._workers.know(home, grants, life.park)
+        self._workers.know(home, life.park)
         return life
 
     async def _spawn(

@@ -78,6 +78,7 @@ class Inside:
             grants=grants,
             directory=directory,
             owner=self._dispatch.owner,
+            counts=self._dispatch.counts,
         )
         self._grants = grants
         self._log = log

@@ -63,6 +63,7 @@ class Outside:
         ask: sends requests.
 
     Attributes:
+        grants: what it may do now; whoever checks anything reads this.
         poisoned: is told when its process ends again and again at the same events.
     """
 
@@ -77,7 +78,7 @@ class Outside:
         self.name = description.name
         self.counts = Counts()
         self._hooks = frozenset(description.hooks)
-        self._grants = grants & frozenset(description.asks)
+        self.grants = grants & frozenset(description.asks)
         self._settings = settings
         self._rooms = rooms
         self._ask_at = ask
@@ -86,6 +87,8 @@ class Outside:
         self._session: Session | None = None
         self._arrived = asyncio.Event()
         self._here = asyncio.Event()
+        self._refused = 0
+        self._told = ""  # the last error that its process told
 
     # --- its process ---
 
@@ -121,17 +124,20 @@ class Outside:
 
     async def ping(self, seconds: float) -> None:
         """See that it lives. Raises `Unavailable`."""
-        answer = await self._control("ping", messages.Control(self._now()), seconds)
-        self.counts = messages.counts_of(answer)
+        told = messages.counts_of(await self._control("ping", messages.Control(self._now()), seconds))
+        news, self._told = told.last_error not in ("", self._told), told.last_error
+        told.refused += self._refused
+        told.last_error = told.last_error if news else self.counts.last_error
+        self.counts = told
 
     # --- what it is told and asked ---
 
     def wants(self, event_type: str) -> bool:
         """Whether it may hear this event type, and any hook is for it, or its copy of the state needs it."""
-        if "channel.state" in self._grants and event_type.partition(".")[0] in COPIED:
+        if "channel.state" in self.grants and event_type.partition(".")[0] in COPIED:
             return True
         hooked = "on_events" in self._hooks or hook_name(event_type) in self._hooks
-        return hooked and may_read(self._grants, event_type)
+        return hooked and may_read(self.grants, event_type)
 
     def deliver_to(self, channel: str) -> Deliver:
         """The end of the lane of one channel."""
@@ -144,7 +150,7 @@ class Outside:
             for _ in range(DEATHS):
                 session = await self._present()
                 message = messages.Events(session.name, next(numbers), listed)
-                if "channel.state" in self._grants and _holed(events):
+                if "channel.state" in self.grants and _holed(events):
                     message.snapshot, message.seen = port.state.snapshot(), port.seen
                 if await self._handed(subject, messages.encode(message), session):
                     return
@@ -187,13 +193,13 @@ class Outside:
         """Call `start`."""
         session = self._now()
         channels = {name: self._room(port, own) for name, (port, own) in self._rooms.items()}
-        message = messages.Start(session, channels, dict(self._settings), tuple(sorted(self._grants)))
+        message = messages.Start(session, channels, dict(self._settings), tuple(sorted(self.grants)))
         messages.raw_result_of(await self._control("start", message, START_SECONDS + WAY))
         self._here.set()
 
     def _room(self, port: Port, settings: Mapping[str, Any]) -> messages.Room:
         room = messages.Room(port.prefix, dict(settings))
-        if "channel.state" in self._grants:
+        if "channel.state" in self.grants:
             room.snapshot, room.seen = port.state.snapshot(), port.seen
         return room
 
@@ -238,6 +244,11 @@ class Outside:
         """Count that it took too long."""
         self.counts.overdue += 1
         self.counts.last_error = f"{what} was over its budget"
+
+    def refuse(self, why: str) -> None:
+        """Count what was refused to it outside of its process."""
+        self._refused += 1
+        self.counts.refuse(why)
 
     # --- the way ---
 

@@ -278,6 +278,7 @@ class Remote:
             total.calls += each.calls
             total.errors += each.errors
             total.overdue += each.overdue
+            total.refused += each.refused
             total.last_error = each.last_error or total.last_error
         return total
 

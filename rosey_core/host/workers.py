@@ -7,6 +7,7 @@ What the broker can't hold is which reply subject an asker names: answers go to 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core import subjects
 from rosey_core.actions import ACTIONS, Outcome, parse_action
+from rosey_core.bus.access import inbox, may_answer
 from rosey_core.bus.bus import Bus, Login
 from rosey_core.bus.questions import Questions
 from rosey_core.errors import BusError, PluginError, Unavailable
@@ -54,8 +56,9 @@ class Workers:
         self._query = query
         self._log = log
         self._questions = Questions(bus.request)
-        self._homes: dict[str, tuple[Outside, frozenset[str], Callable[[str], None]]] = {}
+        self._homes: dict[str, tuple[Outside, Callable[[str], None]]] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+        self._refusals = Counter[str]()
         bus.lost = self._questions.lost
 
     @property
@@ -68,9 +71,9 @@ class Workers:
         """Sends a request to a worker."""
         return self._questions.ask
 
-    def know(self, home: Outside, grants: frozenset[str], parked: Callable[[str], None]) -> None:
+    def know(self, home: Outside, parked: Callable[[str], None]) -> None:
         """Listen to one more worker from now on. `parked` is told why its plugin must stop."""
-        self._homes[home.name] = home, grants, parked
+        self._homes[home.name] = home, parked
         self._tasks.setdefault(home.name, set())
 
     async def listen(self) -> None:
@@ -89,31 +92,44 @@ class Workers:
         self._take(plugin, reply, self._answer(plugin, what, payload))
 
     def _take(self, plugin: str, reply: str, work: Coroutine[Any, Any, bytes]) -> None:
-        if not reply.startswith(f"_INBOX_{plugin}."):
+        if not (may_answer(reply) and reply.startswith(f"{inbox(plugin)}.")):
             work.close()
-            self._log.warning("worker.no_inbox", plugin=plugin, reply=reply[:100])
+            self.refused(plugin, f"it asked for an answer to {reply[:100]}, which is no inbox of its own")
         elif plugin not in self._homes:
             work.close()
             self._say(reply, messages.bad(Unavailable(f"no worker {plugin} is expected here")))
         elif len(self._tasks[plugin]) >= AT_ONCE:
             work.close()
-            self._say(reply, messages.bad(Unavailable(f"{AT_ONCE} requests are under way")))
+            self._say(reply, self._refuse(plugin, f"{AT_ONCE} requests are under way"))
         else:
-            task = asyncio.get_running_loop().create_task(self._run(work, reply), name=f"request of {plugin}")
+            task = asyncio.get_running_loop().create_task(self._run(plugin, work, reply), name=f"request of {plugin}")
             self._tasks[plugin].add(task)
             task.add_done_callback(self._tasks[plugin].discard)
 
-    async def _run(self, work: Coroutine[Any, Any, bytes], reply: str) -> None:
+    async def _run(self, plugin: str, work: Coroutine[Any, Any, bytes], reply: str) -> None:
         try:
             answer = await work
         except PluginError as error:
             answer = messages.bad(error)
-        except msgspec.MsgspecError as error:
-            answer = messages.bad(PluginError(f"this can't be read: {error}"))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            answer = self._refuse(plugin, f"this can't be read: {error}")
         except Exception:
             self._log.exception("worker.failed")
             answer = messages.bad(PluginError("rosey failed; its log says why"))
         self._say(reply, answer)
+
+    def refused(self, user: str, why: str) -> None:
+        """Put what somebody tried, and may not, on the record: a plugin's own, and the log."""
+        if user in self._homes:
+            self._homes[user][0].refuse(why)
+        self._refusals[user] += 1
+        count = self._refusals[user]
+        if not count & (count - 1):  # the first, second, fourth, eighth ...: trying without end fills no log
+            self._log.warning("bus.refused", user=user, reason=why, count=count)
+
+    def _refuse(self, plugin: str, why: str) -> bytes:
+        self.refused(plugin, why)
+        return messages.encode({"ok": False, "error": {"code": "refused", "message": why}})
 
     def _say(self, reply: str, answer: bytes) -> None:
         try:
@@ -124,17 +140,17 @@ class Workers:
     async def _act(self, plugin: str, channel: str, name: str, payload: bytes, *, reply: bool) -> bytes:
         port, action = self._ports.get(channel), ACTIONS.get(name)
         if port is None or action is None:
-            return _outcome(Outcome("refused", f"there is no action {name} in {channel}"))
-        if action.grant not in self._homes[plugin][1]:
-            return _outcome(Outcome("refused", f"{plugin} was not granted {action.grant}"))
+            return self._refuse(plugin, f"there is no action {name[:100]} in {channel[:100]}")
+        if action.grant not in self._homes[plugin][0].grants:
+            return self._refuse(plugin, f"{plugin} was not granted {action.grant}")
         try:
             made = parse_action(name, payload)
-        except msgspec.MsgspecError as error:
-            return _outcome(Outcome("refused", f"{name}: {error}"))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            return self._refuse(plugin, f"{name}: {error}")
         return _outcome(await port.act(made, plugin=plugin, reply=reply).outcome())
 
     async def _answer(self, plugin: str, what: str, payload: bytes) -> bytes:
-        home, grants, parked = self._homes[plugin]
+        home, parked = self._homes[plugin]
         match what:
             case "hello":
                 hello = msgspec.json.decode(payload, type=messages.Hello)
@@ -149,11 +165,11 @@ class Workers:
                 return messages.good()
             case "query":
                 asked = msgspec.json.decode(payload, type=messages.Query)
-                if f"query:{asked.plugin}" not in grants:
-                    raise PluginError(f"{plugin} was not granted query:{asked.plugin}")
+                if f"query:{asked.plugin}" not in home.grants:
+                    return self._refuse(plugin, f"{plugin} was not granted query:{asked.plugin[:100]}")
                 return messages.good(await self._query(asked.plugin, asked.name, asked.channel, asked.args))
             case _:
-                raise PluginError(f"there is no question {what}")
+                return self._refuse(plugin, f"there is no question {what[:100]}")
 
 
 def _outcome(outcome: Outcome) -> bytes:
