@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("rosey_core.cli.run:run", "Join the channels and run the plugins."),
     "status": ("rosey_core.cli.status:status", "Show how a running rosey is."),
     "plugins": ("rosey_core.cli.plugins:plugins", "List the plugins, or show one."),
+    "nats": ("rosey_core.cli.nats:nats", "Show what a NATS server of your own has to know."),
     "check": ("rosey_core.cli.config:check", "Check the configuration and say what is wrong with it."),
     "config": ("rosey_core.cli.config:config", "Show the configuration, or its schema."),
 }
