@@ -1,0 +1,74 @@
+"""What a plugin is given: what it may not do is refused there, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rosey_core import log
+from rosey_core.actions import Action
+from rosey_core.channel.channel import Channel
+from rosey_core.clock import wall
+from rosey_core.config import Secret
+from rosey_core.errors import PluginError
+from rosey_core.host.context import Context
+from rosey_core.host.home import Counts
+from rosey_core.manifest import Settings
+from rosey_core.receipt import Receipt
+
+
+class Nothing:
+    """A channel and a host that are never reached."""
+
+    name = "cytube"
+    prefix = "!"
+    seen = 0
+    state = Channel()
+    clock = staticmethod(wall)
+
+    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
+        """It was reached."""
+        raise AssertionError(action)
+
+    async def query(self, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
+        """It was reached."""
+        raise AssertionError(name)
+
+    def publish(self, plugin: str, name: str, data: Any) -> None:
+        """It was reached."""
+        raise AssertionError(name)
+
+    def secret(self, secret: Secret) -> str:
+        """It was reached."""
+        raise AssertionError(secret)
+
+
+def spawn(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    """It was reached."""
+    raise AssertionError(name)
+
+
+async def test_what_was_not_granted_is_counted() -> None:
+    """An action gets a receipt that says so, a query an exception; both stand on the plugin's record."""
+    nothing, counts = Nothing(), Counts()
+    ctx = Context(
+        port=nothing,
+        host=nothing,
+        plugin="dice",
+        grants=frozenset(("chat.read",)),
+        settings=Settings(),
+        directory=Path("unused"),
+        log=log.get("test"),
+        spawn=spawn,
+        counts=counts,
+    )
+    outcome = await ctx.say("hello").outcome()
+    assert (outcome.state, outcome.reason) == ("refused", "dice was not granted chat.send")
+    assert (counts.refused, counts.last_error) == (1, "dice was not granted chat.send")
+    with pytest.raises(PluginError, match="dice was not granted query:other"):
+        await ctx.query("other", "q")
+    assert (counts.refused, counts.last_error) == (2, "dice was not granted query:other")
