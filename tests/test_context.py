@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from rosey_core.config import Secret
 from rosey_core.errors import PluginError
 from rosey_core.host.context import Context
 from rosey_core.host.home import Counts
+from rosey_core.host.ownership import Owner
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
 
@@ -47,11 +46,6 @@ class Nothing:
         raise AssertionError(secret)
 
 
-def spawn(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-    """It was reached."""
-    raise AssertionError(name)
-
-
 async def test_what_was_not_granted_is_counted() -> None:
     """An action gets a receipt that says so, a query an exception; both stand on the plugin's record."""
     nothing, counts = Nothing(), Counts()
@@ -63,7 +57,7 @@ async def test_what_was_not_granted_is_counted() -> None:
         settings=Settings(),
         directory=Path("unused"),
         log=log.get("test"),
-        spawn=spawn,
+        owner=Owner("dice", lambda *_: None),
         counts=counts,
     )
     outcome = await ctx.say("hello").outcome()

@@ -472,7 +472,7 @@ def test_what_ctx_raises_is_a_failure_of_a_command() -> None:
         with pytest.raises(PluginError, match=r"p failed: PluginError: not granted"):
             await rig.calls.ask("command x", rig.plugin.raise_plugin_error, seconds=5)
         assert rig.calls.counts.last_error == "command x: PluginError: not granted"
-        with pytest.raises(PluginError, match="^not granted$"):
+        with pytest.raises(PluginError, match=r"^not granted$"):
             await rig.calls.ask("query x", rig.plugin.raise_plugin_error, seconds=5, expected=True)
         assert rig.calls.counts.errors == 1
 

@@ -108,7 +108,7 @@ def test_every_message_has_its_section() -> None:
 def test_subjects() -> None:
     """What the user may do is what the broker lets it; every other subject is one that the code builds."""
     told = {(way, subject.strip("`")) for way, subject in rows(sections()["The connection"])}
-    user = worker_user("NAME")
+    user = worker_user("NAME", "")
     assert told == {("publish", one) for one in user.publish} | {("subscribe", one) for one in user.subscribe}
     allowed = [
         one.replace(".", r"\.").replace("*", r"[^.]+").replace(">", ".+") for one in user.publish + user.subscribe

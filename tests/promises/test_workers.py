@@ -60,6 +60,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.timeout(300)
 async def test_killed_again_and_again(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
     """Each time it is back; its lines come all, in order; what is asked meanwhile is answered at once, and once."""
     times = 50
