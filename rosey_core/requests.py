@@ -115,14 +115,14 @@ class Requests:
             return failed("no_such_channel", f"there is no channel {channel}; there is {', '.join(self._channels)}")
         try:
             action = parse_action(name, payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return failed("bad_request", f"{name}: {error}")
         return told(await pipeline.act(action, plugin="", reply=False).outcome())
 
     async def _query(self, plugin: str, name: str, payload: bytes) -> bytes:
         try:
             args = msgspec.json.decode(payload or b"{}", type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return failed("bad_request", f"the arguments should be a JSON object: {error}")
         channel = str(args.pop("channel", self._first))
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -82,6 +83,7 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "censor": ("chat.read", "judge"),
     "sleepy": ("chat.read", "judge"),
     "asker": ("chat.read", "chat.send", "query:asker"),
+    "badverdict": ("chat.read", "judge"),
     "slowstart": ("chat.read",),
     "badstart": ("chat.read",),
     "recorder": (
@@ -344,6 +346,27 @@ async def test_judges(tmp_path: Path) -> None:
         assert await ask_all(judges, line("fine"), on_silence="pass") is None
         stopped = await ask_all(judges, line("hello"), on_silence="stop")
         assert stopped == Verdict(stop=True, reason="sleepy did not answer", judge="sleepy")
+
+
+async def test_a_verdict_that_can_not_be_told(tmp_path: Path) -> None:
+    """It is a failure of the judge, and no opinion: the line goes on to everybody."""
+    async with opened(tmp_path, "badverdict") as home:
+        judges = home.house.judges("cytube")
+        for text in ("object", "half", "no verdict at all"):
+            assert await ask_all(judges, line(text), on_silence="pass") is None
+        assert home.counts("badverdict").errors == 3
+
+
+async def test_a_judge_does_not_pay_for_others(tmp_path: Path) -> None:
+    """While somebody else holds up the loop, the judge's time does not run."""
+    async with opened(tmp_path, "censor") as home:
+        judges = home.house.judges("cytube")
+        for _ in range(3):
+            asking = asyncio.create_task(ask_all(judges, line("spam"), on_silence="pass"))
+            await asyncio.sleep(0)
+            time.sleep(0.4)  # noqa: ASYNC251  the point
+            assert await asking == Verdict(stop=True, reason="spam", judge="censor")
+        assert home.counts("censor").overdue == 0
 
 
 async def test_a_sleeping_judge_is_left_alone(tmp_path: Path) -> None:

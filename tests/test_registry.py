@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
 from importlib.metadata import EntryPoint
@@ -83,6 +84,10 @@ async def test_enabled_in_one_channel(tmp_path: Path) -> None:
         ("wrongarg", "Argument(s) {'password'} are declared in the hookimpl but can not be found in the hookspec"),
         ("nomanifest", "zoo_bad:NoManifest is no class with `manifest = Manifest(...)`"),
         ("wrongname", "its name is wrongname here and othername in its manifest; they must agree"),
+        (
+            "typed",
+            "the query half: the type of its argument amount is not there when it runs (name 'Decimal' is not defined)",
+        ),
         ("wronggrant", "it asks for chat.raed, which is no grant; did you mean chat.read?"),
     ),
 )
@@ -108,6 +113,26 @@ async def test_hanging_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(registry, "SECONDS", 1.0)
     known = await one("hang", config(hang=PluginConfig(enabled=True)), tmp_path)
     assert known.reason == "it did not describe itself within 1 s"
+
+
+@pytest.mark.usefixtures("zoo")
+async def test_what_an_import_leaves_running(tmp_path: Path) -> None:
+    """A program that a plugin starts at its import holds up nobody, and ends with the look at the plugin."""
+    async with asyncio.timeout(20):
+        known = await one("spawner", config(), tmp_path)
+    assert known.description is not None
+    pid = int(known.description.summary.split()[1].rstrip("."))
+    async with asyncio.timeout(10):
+        while alive(pid):  # noqa: ASYNC110  nobody tells of it
+            await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no dead one that nobody asked for yet."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 @pytest.mark.usefixtures("zoo")

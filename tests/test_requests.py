@@ -142,6 +142,25 @@ async def test_queries(rig: Rig) -> None:
     log.redact.clear()
 
 
+@pytest.mark.parametrize("payload", (b"[" * 100_000, b'{"text":' * 100_000))
+async def test_json_without_end(rig: Rig, payload: bytes) -> None:
+    """It is a bad request like others."""
+    assert (await rig.act("rosey.commands.chat.send_message", payload))["error"]["code"] == "bad_request"
+    assert (await rig.query("good", payload))["error"]["code"] == "bad_request"
+
+
+async def test_an_answer_that_json_can_not_say(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the plugin's fault, and told as that."""
+
+    async def odd(*_: Any) -> object:
+        return object()
+
+    monkeypatch.setattr(FakeHouse, "query", odd)
+    answer = await rig.query("good", b"{}")
+    assert answer["error"]["code"] == "bad_answer"
+    assert answer["error"]["message"].startswith("good answered with what JSON can't say")
+
+
 async def test_an_answer_that_is_too_big(rig: Rig) -> None:
     """Who asked is told so, and does not wait in vain."""
     answer = await rig.query("good", b'{"x": "%b"}' % (b"x" * 5_000))

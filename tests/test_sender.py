@@ -831,6 +831,7 @@ async def test_a_plugin_that_floods_keeps_nobody_out(world: World) -> None:
     others = [world.say(f"{owner} {n}", owner=owner) for n in range(3) for owner in ("one", "two")]
     outcomes = [await receipt.outcome() for receipt in others]
     assert outcomes == [DONE] * 6
+    assert world.lines.index("one 0") < 12
     states = [(await receipt.outcome()).state for receipt in flood]
     assert states.count("done") == 500 - 6
     assert states == ["done"] * (500 - 6) + ["dropped"] * 506

@@ -57,6 +57,21 @@ def test_moderation_before_replies_before_chatter() -> None:
     jobs.close()
 
 
+def test_they_take_turns() -> None:
+    """Who floods makes nobody wait, each keeps its own order, and a message of several parts stays together."""
+    jobs = Jobs(limit=20)
+    flood = [jobs.add(owner="flood") for _ in range(6)]
+    one, two = [jobs.add(owner="one") for _ in range(2)], [jobs.add(owner="two")]
+    kind = next(iter(jobs.waiting))
+    first = kind.head()
+    assert first is flood[0]
+    jobs.waiting.remove(first)
+    first.part = 1
+    jobs.waiting.put_back(first)
+    assert jobs.leave("line") == [flood[0], one[0], two[0], flood[1], one[1], *flood[2:]]
+    jobs.close()
+
+
 def test_what_is_put_back_goes_first_of_its_priority() -> None:
     """It has gone before: nothing of its own priority overtakes it."""
     jobs = Jobs()

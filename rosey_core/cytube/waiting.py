@@ -93,25 +93,45 @@ class Job:
 class Kind:
     """What waits of one kind.
 
+    Within a priority those who want something take turns, so that nobody waits behind another's flood; what each of
+    them wants goes in its order.
+
     Attributes:
         busy: how many of it are under way.
         hold: nothing of it goes before that time.
     """
 
-    __slots__ = ("busy", "hold", "name", "waiting")
+    __slots__ = ("_turn", "_turns", "busy", "hold", "name", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.waiting: tuple[deque[Job], ...] = tuple(deque() for _ in Priority)
         self.busy = 0
         self.hold = 0.0
+        self._turn = 0
+        self._turns: dict[str, int] = {}
 
     def head(self) -> Job | None:
         """What goes next, if anything may go."""
-        head = next((jobs[0] for jobs in self.waiting if jobs), None)
+        head = next((self._next(jobs) for jobs in self.waiting if jobs), None)
         if head is not None and self.busy and (head.rule.alone or self.name not in PIPELINED):
             return None
         return head
+
+    def _next(self, jobs: deque[Job]) -> Job:
+        """The first job of who had no turn for longest; what has begun goes on first."""
+        if jobs[0].part or jobs[0].tries:
+            return jobs[0]
+        firsts: dict[str, Job] = {}
+        for job in jobs:
+            firsts.setdefault(job.owner, job)
+        return min(firsts.values(), key=lambda job: self._turns.get(job.owner, 0))
+
+    def remove(self, job: Job) -> None:
+        """It no longer waits; its owner had a turn."""
+        self.waiting[job.order[0]].remove(job)
+        self._turn += 1
+        self._turns[job.owner] = self._turn
 
 
 class Waiting:
@@ -154,7 +174,7 @@ class Waiting:
 
     def remove(self, job: Job) -> None:
         """It no longer waits."""
-        self.of(job).waiting[job.order[0]].remove(job)
+        self.of(job).remove(job)
 
     def give_way(self, priority: Priority, owner: str) -> Job | None:
         """Take out what has to go so that one of `priority` by `owner` may wait in a full queue.
@@ -162,9 +182,9 @@ class Waiting:
         That is the newest of the lowest priority below it; else, of its own priority, the newest of who has the most
         there, if that is more than `owner` has; else `None`. So nobody who is in a hurry keeps others out.
         """
-        for lower in sorted(Priority, reverse=True):
+        for lower in sorted((each for each in Priority if each > priority), reverse=True):
             newest = [kind.waiting[lower][-1] for kind in self if kind.waiting[lower]]
-            if lower > priority and newest:
+            if newest:
                 return self._take(max(newest, key=lambda job: job.order))
         equals = [job for kind in self for job in kind.waiting[priority]]
         shares = Counter(job.owner for job in equals)

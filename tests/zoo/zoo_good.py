@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rosey_core.api import (
     CommandCall,
@@ -403,3 +403,36 @@ class Verbose(Plain):
     """Has a lot to tell of itself."""
 
     manifest = Manifest(name="verbose", summary="blah " * 100_000, asks=("chat.read",))
+
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+class Typed(Plain):
+    """A query whose argument has a type that is not there when it runs; that of `ctx` is nobody's business."""
+
+    manifest = Manifest(name="typed", summary="Is typed.", asks=("chat.read",))
+
+    @query("fine")
+    async def fine(self, ctx: NotEvenThere, a: int) -> int:  # type: ignore[name-defined]  # noqa: F821  the point
+        """Has a type that is there."""
+        return a
+
+    @query("half")
+    async def half(self, ctx: Context, amount: Decimal) -> str:
+        """Has one that is not."""
+        return str(amount)
+
+
+class BadVerdict(Plain):
+    """A judge whose verdicts can't be told to anybody."""
+
+    manifest = Manifest(name="badverdict", summary="Judges badly.", asks=("chat.read", "judge"))
+
+    @hookimpl
+    def judge(self, event: NormalizedEvent) -> Any:
+        """Say what can't be said."""
+        return {"object": Verdict(stop=True, reason=object()), "half": Verdict(stop=True, reason="\ud83d")}.get(  # type: ignore[arg-type]  # the point
+            event.data.text, True
+        )
