@@ -86,7 +86,7 @@ async def test_enabled_in_one_channel(tmp_path: Path) -> None:
         ("wrongname", "its name is wrongname here and othername in its manifest; they must agree"),
         (
             "typed",
-            "the query half: the type of its argument amount is not there when it runs (name 'Decimal' is not defined)",
+            "the query half: the type of its argument amount is not there when it runs (name 'Decimal' is not defin",
         ),
         ("wronggrant", "it asks for chat.raed, which is no grant; did you mean chat.read?"),
     ),
