@@ -30,21 +30,23 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
-from rosey_core.errors import BusError, ConfigError, PluginError
+from rosey_core.errors import BusError, ConfigError, PluginError, RoseyError
 from rosey_core.events import CoreGap
-from rosey_core.host.check import commands_of, problems
+from rosey_core.host.check import commands_of
 from rosey_core.host.dispatch import taken_back
 from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
-from rosey_core.host.registry import Known, is_enabled, survey
+from rosey_core.host.registry import Known
 from rosey_core.host.workers import Workers
 from rosey_core.logins import Logins
 from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.preflight import preflight
+from rosey_core.reload import Running
 from rosey_core.requests import Requests
 from rosey_core.service import LoopWatch, notify
 from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
+from rosey_core.verbs import Verbs
 
 STOP_SECONDS = 4.0
 RESTART = 5.0
@@ -55,16 +57,16 @@ class Daemon:
 
     Args:
         loaded: a configuration that passed its checks.
+        again: reads it again; raises `ConfigError`.
     """
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, again: Callable[[], Loaded]) -> None:
         self._loaded = loaded
         self._config = loaded.config
         self._log = log.get("rosey")
         self._began = time.monotonic()
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._known: dict[str, Known] = {}
         self._broker: Broker | None = None
         self._sites: dict[str, Site] = {}
         self._pipelines: dict[str, Pipeline] = {}
@@ -83,6 +85,15 @@ class Daemon:
         self._requests = Requests(
             self._pipelines, self._config.first_channel, self._house, self._bus.answer, self._log
         )
+        self._running = Running(
+            loaded,
+            again,
+            house=self._house,
+            logins=self._logins,
+            sites=self._sites,
+            listen=self._answer_queries,
+            log=self._log,
+        )
         self._watch = LoopWatch(self._blocked, self._freed)
         self._ready_after = 0.0
 
@@ -98,12 +109,15 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             # Not the loop's own way: this one works also while a plugin holds up the loop.
             signal.signal(number, partial(self._signalled, loop))
+        # Who closes the terminal in which it runs wants its end.
+        loop.add_signal_handler(signal.SIGHUP, self._stop.set if _on_terminal() else self._hang_up)
         loop.set_task_factory(task_factory)
         loop.set_exception_handler(exception_handler)
         if faults := preflight(self._loaded, start=True)[0]:
             raise ConfigError("\n".join(faults))
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
-        control = self._control = Control(self._loaded.state, {"status": self._status}, self._log)
+        verbs = Verbs(self._running, self._house, self._tell)
+        control = self._control = Control(self._loaded.state, verbs.table, self._log)
         await control.start()
         try:
             # Not before the state directory is ours: another daemon of it has its nats-server in it.
@@ -133,10 +147,7 @@ class Daemon:
         self._keep("loop watch", self._watch.run)
         if self._broker is not None:
             self._broker.refused = self._workers.refused
-        enabled = [name for name in config.plugins if is_enabled(config, name)]
-        self._known = await survey(config, state / "manifests", only=enabled)
-        if found := problems(self._loaded, self._known.values()):
-            raise ConfigError("\n".join(found))
+        known = self._running.known = await self._running.look(self._loaded)
         bus, house = self._bus, self._house
         gates: dict[str, ConnectGate] = {}
         for name, channel in config.channels.items():
@@ -152,9 +163,9 @@ class Daemon:
                 log=self._log.bind(channel=name),
             )
         self._pipelines.update((name, site.pipeline) for name, site in self._sites.items())
-        house.load(self._known.values(), self._pipelines)
+        house.load(known.values(), self._pipelines)
         for name, site in self._sites.items():
-            rows, _ = commands_of(config, self._known.values(), name)
+            rows, _ = commands_of(config, known.values(), name)
             site.furnish(house, rows=rows, on_silence=config.on_silence)
         house.changed = self._look_again
         await self._listen()
@@ -199,7 +210,11 @@ class Daemon:
     async def _listen(self) -> None:
         await self._workers.listen()
         await self._bus.subscribe(subjects.commands_all(), self._requests.action)
-        for known in self._known.values():
+        await self._answer_queries(self._running.known)
+
+    async def _answer_queries(self, plugins: Mapping[str, Known]) -> None:
+        """Listen to the queries of these plugins, beside those of before: who is gone is told to be."""
+        for known in plugins.values():
             if known.state != "ready" or known.description is None:
                 continue
             for name in known.description.queries:
@@ -240,7 +255,7 @@ class Daemon:
         task.add_done_callback(self._tasks.discard)
 
     def _report(self) -> None:
-        for known in self._known.values():
+        for known in self._running.known.values():
             if known.state in {"broken", "held", "missing"}:
                 self._log.error(f"plugin.{known.state}", plugin=known.name, reason=known.reason)
 
@@ -272,18 +287,20 @@ class Daemon:
 
     # --- being asked ---
 
-    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
-        if not self._ready_after:
-            return {"version": __version__, "pid": os.getpid(), "ready": False}
+    def _hang_up(self) -> None:
+        self._spawn(self._reload(), "reload")
+
+    async def _reload(self) -> None:
+        try:
+            await self._running.reload()
+        except RoseyError as error:
+            self._log.error("reload.refused", reason=str(error))
+
+    def _tell(self) -> dict[str, Any]:
+        """What the daemon itself says of how it is."""
         return {
-            "version": __version__,
-            "python": sys.version.split()[0],
-            "pid": os.getpid(),
-            "ready": True,
             "ready_after": round(self._ready_after, 3),
             "uptime": round(time.monotonic() - self._began, 1),
-            "config": str(self._loaded.path),
-            "state_directory": str(self._loaded.state),
             "nats": {
                 "mode": self._config.nats.mode,
                 "url": self._broker.url if self._broker else self._config.nats.url,
@@ -299,24 +316,17 @@ class Daemon:
                 "place": self._watch.longest[1],
             },
             "channels": {name: site.status() for name, site in self._sites.items()},
-            "plugins": self._plugins(),
         }
-
-    def _plugins(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for known in self._known.values():
-            row = {"name": known.name, "version": known.version, "state": known.state, "reason": known.reason}
-            if reason := self._house.failures.get(known.name):
-                row |= {"state": "broken", "reason": reason}
-            places = self._house.places_of(known.name)
-            rows += [row | place.status() for place in places] or [row]
-        return rows
 
     def _blocked(self, place: str) -> None:
         self._log.warning("loop.blocked", place=place)
 
     def _freed(self, seconds: float, place: str) -> None:
         self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
+
+
+def _on_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _calm_gc() -> None:

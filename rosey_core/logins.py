@@ -107,6 +107,26 @@ class Logins:
             raise ConfigError(str(error)) from error
         return self._broker
 
+    def change(self, loaded: Loaded) -> None:
+        """Know the users of another configuration; those that stay keep their passwords.
+
+        Raises:
+            ConfigError: a password can't be read, or the embedded server's configuration can't be written. Nothing
+                changed then.
+        """
+        config = loaded.config
+        passwords: dict[str, str] = {}
+        for name, (_, secret) in passwords_of(config).items():
+            fresh = self._passwords.get(name) or (token_urlsafe(32) if self._broker is not None else "")
+            passwords[name] = self._read_secret(secret) or fresh
+            log.add_secret(passwords[name])
+        if self._broker is not None:
+            try:
+                self._broker.change(users(config, workers_of(config), passwords.__getitem__))
+            except OSError as error:
+                raise ConfigError(f"nats.conf can't be written: {error}") from error
+        self._loaded, self._passwords = loaded, passwords
+
     async def own(self) -> Login:
         """The daemon's. Raises `BrokerError` while the embedded server does not run."""
         name = core_name(self._loaded.config)

@@ -82,6 +82,12 @@ class Site:
         self.pipeline.on_line = self._desk.line
         self.pipeline.look_again()
 
+    def change(self, *, rows: Mapping[str, Command], on_silence: str) -> None:
+        """Another table of commands, and another answer to judges that say nothing."""
+        if self._desk is not None:
+            self._desk.rows = rows
+        self.pipeline.on_silence = on_silence
+
     async def tell_status(self) -> None:
         """Tell `stats.status` once a minute until cancelled."""
         while True:

@@ -21,10 +21,10 @@ PLUGINS = ROOT.parent / "rosey_plugins"
 FLOORS = (
     {"rosey_core", "errors", "subjects", "redact", "hidden", "threads"},
     {"events", "media", "grants", "receipt", "charge", "clock", "envelope", "actions", "manifest"}
-    | {"config", "settings", "journal", "log"},
+    | {"config", "settings", "journal", "log", "difference"},
     {"channel", "cytube", "bus", "service", "sequence", "control"},
     {"host"},
-    {"pipeline", "requests", "site", "preflight", "logins", "api"},
+    {"pipeline", "requests", "site", "preflight", "logins", "reload", "verbs", "api"},
     {"daemon"},
     {"testing"},
     {"cli", "__main__"},

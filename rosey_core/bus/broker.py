@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,6 +110,21 @@ class Broker:
             raise BrokerError(f"nats-server can't be started in {self._directory}: {error}") from error
         self._task = asyncio.get_running_loop().create_task(self._keep(), name="broker")
 
+    def change(self, users: tuple[BrokerUser, ...]) -> None:
+        """Let others connect from now on. Who stays notices nothing; who goes is cut off.
+
+        Raises:
+            OSError: its configuration can't be written; nothing changed then.
+        """
+        before, self._users = self._users, users
+        try:
+            self._write()
+        except OSError:
+            self._users = before
+            raise
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     async def ready(self) -> str:
         """Wait until it listens; its URL.
 
@@ -181,11 +197,7 @@ class Broker:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         self._tidy()
-        path = directory / "nats.conf"
-        path.unlink(missing_ok=True)
-        text = conf(self._users, host=self._host, port=self._port or -1, log_file=self._log_file, ports=directory)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        path = self._write()
         command = [str(self._program), "-c", str(path)]
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
@@ -200,6 +212,17 @@ class Broker:
                 stderr=log_file,
                 start_new_session=True,  # so that Ctrl-C ends the daemon first, and not both at once
             )
+
+    def _write(self) -> Path:
+        """Write its configuration: whole or not at all, and never readable by others."""
+        path, new = self._directory / "nats.conf", self._directory / "nats.conf.new"
+        new.unlink(missing_ok=True)
+        text = conf(
+            self._users, host=self._host, port=self._port or -1, log_file=self._log_file, ports=self._directory
+        )
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        return new.replace(path)
 
     def _found(self, pid: int) -> bool:
         """Read the port it tells. The file's name holds the process, so an old one is never mistaken for it."""

@@ -26,7 +26,7 @@ def check(config_path: Path | None, overrides: tuple[str, ...]) -> None:
     Prints one line, or everything that is wrong. Exit code 0 or 78. A plugin that can't run is noted and no error:
     everything else runs without it.
     """
-    from rosey_core.cli.plugins import survey_now
+    from rosey_core.cli.known import survey_now
     from rosey_core.host.check import problems
     from rosey_core.preflight import preflight
 

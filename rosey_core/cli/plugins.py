@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rosey_core.cli.known import known_or_refused, survey_now
+from rosey_core.cli.live import VERBS
 from rosey_core.cli.options import configured, load, print_json, table
 from rosey_core.cli.status import ask_daemon
-from rosey_core.errors import NoAnswer, RoseyError, Unavailable
+from rosey_core.errors import NoAnswer, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +27,11 @@ SECONDS = 2.0
 
 @click.group()
 def plugins() -> None:
-    """List the plugins, or show one."""
+    """List the plugins, show one, or change what runs."""
+
+
+for verb in VERBS:
+    plugins.add_command(verb)
 
 
 @plugins.command("list")
@@ -57,14 +63,7 @@ def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_
     With --json, "channels" says how it is in each channel of a daemon that runs.
     """
     loaded = load(config_path, overrides, needed=False)
-    known = survey_now(loaded)
-    if name not in known:
-        import difflib
-
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise RoseyError(f"there is no plugin {name}; {hint}")
-    plugin = known[name]
+    plugin = known_or_refused(survey_now(loaded), name)
     rows = list(_rows(plugin, running(loaded)))
     if as_json:
         import msgspec
@@ -82,17 +81,6 @@ def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_
     if plugin.description is not None:
         granted = set(loaded.config.plugins[name].grant) if name in loaded.config.plugins else set()
         click.echo("\n".join(portrait(plugin.description, granted)))
-
-
-def survey_now(loaded: Loaded) -> dict[str, Known]:
-    """What is known of every plugin. Findings are cached only where the state directory is there already."""
-    import asyncio
-    import os
-
-    from rosey_core.host.registry import survey
-
-    there = os.path.isdir(loaded.state)  # noqa: PTH112  pathlib's raises where a directory may not be looked into
-    return asyncio.run(survey(loaded.config, loaded.state / "manifests" if there else None))
 
 
 def running(loaded: Loaded) -> list[dict[str, Any]] | None:

@@ -28,7 +28,7 @@ def status(config_path: Path | None, overrides: tuple[str, ...], *, as_json: boo
             click.echo(part)
 
 
-def ask_daemon(loaded: Loaded, verb: str, *, seconds: float = 5.0) -> Any:
+def ask_daemon(loaded: Loaded, verb: str, *, seconds: float = 5.0, **fields: Any) -> Any:
     """Ask the daemon of this configuration. Raises `Unavailable` if none runs, or it is silent so long."""
     import asyncio
 
@@ -39,7 +39,7 @@ def ask_daemon(loaded: Loaded, verb: str, *, seconds: float = 5.0) -> Any:
         path = socket_path(loaded.state)
     except ConfigError as error:
         raise ConfigError(tell(loaded, ("state_directory",), str(error))) from None
-    return asyncio.run(ask(path, verb, seconds=seconds))
+    return asyncio.run(ask(path, verb, seconds=seconds, **fields))
 
 
 def page(told: dict[str, Any]) -> list[str]:

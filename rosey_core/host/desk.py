@@ -28,7 +28,7 @@ class Desk:
         port: the channel.
         house: the plugins.
         prefix: what a command starts with.
-        rows: the channel's table of commands.
+        rows: the channel's table of commands; another may take its place.
         log: bound to the channel's name.
     """
 
@@ -47,7 +47,7 @@ class Desk:
         self._log = log
         self._cooldowns = Cooldowns()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._rows = rows
+        self.rows = rows
 
     def line(self, event: NormalizedEvent) -> None:
         """Take a live line of somebody else that no judge stopped; most are no commands."""
@@ -59,10 +59,10 @@ class Desk:
         # Nobody speaks without being logged in, so a speaker whom the list does not have (yet) is a guest.
         rank = max(0.0, self._port.state.users.rank_of(user))
         if name == HELP:
-            text = help_text(self._rows, self._prefix, rank, rest.partition(" ")[0])
+            text = help_text(self.rows, self._prefix, rank, rest.partition(" ")[0])
             self._port.act(SendMessage(text=text), plugin="rosey", reply=True)
             return
-        row = self._rows.get(name)
+        row = self.rows.get(name)
         if row is None or rank < row.spec.rank:
             return
         if not self._cooldowns.take(row, user, asyncio.get_running_loop().time()):

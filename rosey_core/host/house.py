@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from rosey_core.host.budget import Budgets
 from rosey_core.host.child import Child, spawn
 from rosey_core.host.context import Port
 from rosey_core.host.describe import load
-from rosey_core.host.home import Counts, Home
+from rosey_core.host.home import STOP_SECONDS, Counts, Home
 from rosey_core.host.inside import Inside
 from rosey_core.host.judges import STRIKES, Judge
 from rosey_core.host.lane import Lane
@@ -37,6 +37,9 @@ from rosey_core.host.supervisor import Supervisor
 from rosey_core.host.workers import Workers
 from rosey_core.manifest import Description
 from rosey_core.settings.layers import sources
+
+DRAIN_SECONDS = 2.0
+"""How long a plugin that is replaced may work on what it has."""
 
 
 class Place:
@@ -74,6 +77,7 @@ class Place:
             "reason": reason,
             "waiting": len(self.lane) if self.lane is not None else 0,
             "dropped": self.lane.dropped if self.lane is not None else 0,
+            "log": self.life.tail if self.life.state in {"parked", "failed", "restarting"} else [],
             **msgspec.structs.asdict(counts),
         }
 
@@ -232,6 +236,37 @@ class House:
         """Start every plugin that was made."""
         for life in self._lives:
             life.start()
+
+    async def replace(
+        self, config: Config, known: Iterable[Known], ports: Mapping[str, Port], names: Collection[str]
+    ) -> None:
+        """End these plugins, and start what the configuration has of them now; others notice nothing.
+
+        What happens meanwhile is kept for the new ones: none of it is lost, and none heard twice.
+        """
+        old = [life for life in self._lives if life.name in names]
+        self._config = config
+        self._lives = [life for life in self._lives if life.name not in names]
+        self.places = {key: place for key, place in self.places.items() if place.name not in names}
+        self.failures = {name: why for name, why in self.failures.items() if name not in names}
+        others = set(self._lives)
+        self.load((plugin for plugin in known if plugin.name in names), ports)
+        self.changed()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(*(life.drained() for life in old))
+        await asyncio.gather(*(life.stop(STOP_SECONDS) for life in old))
+        for life in self._lives:
+            if life not in others:
+                life.start()
+        self.changed()
+
+    def park(self, name: str) -> int:
+        """Stop a plugin until somebody releases it; in how many places it was."""
+        lives = [life for life in self._lives if life.name == name and life.state in ALIVE]
+        for life in lives:
+            life.park("parked by hand; rosey plugins release starts it again")
+        return len(lives)
 
     async def stop(self, seconds: float) -> None:
         """Let the lanes run dry, then end every plugin; all within `seconds`."""

@@ -147,6 +147,11 @@ class Life(Generic[H]):
         if self._ending is not None:
             await asyncio.wait((self._ending,), timeout=seconds)
 
+    @property
+    def tail(self) -> list[str]:
+        """The last lines that its process printed; none where it has no process of its own."""
+        return []
+
     async def drained(self) -> None:
         """Wait until everything that was put into the lanes has been handled."""
         if self.state == "running":

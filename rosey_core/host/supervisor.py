@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from rosey_core.errors import NotReady, PluginError, Unavailable
+from rosey_core.errors import PluginError, Unavailable, told
 from rosey_core.host.child import Child
 from rosey_core.host.home import START_SECONDS
 from rosey_core.host.life import Life
@@ -53,6 +53,11 @@ class Supervisor(Life[Outside]):
         self._child: Child | None = None
         home.poisoned = self.park
 
+    @property
+    def tail(self) -> list[str]:
+        """The last 20 lines that its process printed."""
+        return list(self._child.tail) if self._child is not None else []
+
     async def _live(self, home: Outside) -> None:
         lanes = asyncio.create_task(self._run_lanes(), name=f"lanes of {self.name}")
         try:
@@ -77,6 +82,10 @@ class Supervisor(Life[Outside]):
                 self._close_lanes()
                 await self._end_child(home)
                 return
+            except Exception as error:
+                self._log.exception("plugin.failed", what="its supervisor")
+                failures += 1
+                reason = told(error)
             await self._end_child(home)
             if failures >= TRIES:
                 self.park(f"{TRIES} starts in vain; the last: {reason}")
@@ -107,8 +116,6 @@ class Supervisor(Life[Outside]):
     async def _begin(self, home: Outside) -> None:
         try:
             await super()._begin(home)
-        except NotReady:
-            raise
         except Unavailable:
             if self._child is not None and self._child.ended.is_set():
                 raise Unavailable(self._child.reason) from None

@@ -1,0 +1,73 @@
+"""What can be asked of a running daemon through its control socket, verb by verb."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rosey_core import __version__
+from rosey_core.control import Verb
+from rosey_core.errors import Unavailable
+from rosey_core.host.house import House
+from rosey_core.reload import Running
+
+
+class Verbs:
+    """The verbs.
+
+    Args:
+        running: the configuration that counts, and what changes it.
+        house: the plugins.
+        tell: what the daemon says of the rest; its `ready_after` is 0 while it starts.
+    """
+
+    def __init__(self, running: Running, house: House, tell: Callable[[], dict[str, Any]]) -> None:
+        self._running = running
+        self._house = house
+        self._tell = tell
+
+    @property
+    def table(self) -> Mapping[str, Verb]:
+        """Each by its name."""
+        return {"status": self._status, "reload": self._reload, "restart": self._restart, "park": self._park}
+
+    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        told, loaded = self._tell(), self._running.loaded
+        head = {"version": __version__, "pid": os.getpid(), "ready": bool(told["ready_after"])}
+        if not head["ready"]:
+            return head
+        rest = {
+            "python": sys.version.split()[0],
+            "config": str(loaded.path),
+            "state_directory": str(loaded.state),
+            "plugins": self._plugins(),
+        }
+        return head | rest | told
+
+    def _plugins(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for known in self._running.known.values():
+            row = {"name": known.name, "version": known.version, "state": known.state, "reason": known.reason}
+            if reason := self._house.failures.get(known.name):
+                row |= {"state": "broken", "reason": reason}
+            places = self._house.places_of(known.name)
+            rows += [row | place.status() for place in places] or [row]
+        return rows
+
+    async def _reload(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._must_be_ready()
+        return {"plugins": await self._running.reload()}
+
+    async def _restart(self, request: dict[str, Any]) -> None:
+        self._must_be_ready()
+        await self._running.restart(str(request.get("name", "")))
+
+    async def _park(self, request: dict[str, Any]) -> None:
+        self._must_be_ready()
+        self._running.park(str(request.get("name", "")))
+
+    def _must_be_ready(self) -> None:
+        if not self._tell()["ready_after"]:
+            raise Unavailable("rosey is starting; ask again in a moment")
