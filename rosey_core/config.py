@@ -86,6 +86,18 @@ class PluginChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
 
 
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins.NAME.limits]`: what the plugin's process may use; 0 is no limit.
+
+    `memory_mib` is of address space, which is more than what it really uses; `cpu_seconds` in all its life; `files`
+    open at once.
+    """
+
+    memory_mib: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
+    cpu_seconds: Annotated[int, Meta(ge=0)] = 0
+    files: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
+
+
 class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[plugins.NAME]`: whether it runs, where, what it may do, and its settings.
 
@@ -95,14 +107,16 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     other program as the plugin's process, as in docs/workers.md, in the directory of `path`; `path` is then the
     plugin's description as JSON. `commands` renames: `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches
     it off. `nats_password` is for the process's own user of NATS: needed on a server of the owner's, else by default
-    a random one at each start.
+    a random one at each start. With `required` rosey is not ready before the plugin runs, and ends if it can't.
     """
 
     enabled: bool = False
+    required: bool = False
     path: str = ""
     program: tuple[str, ...] = ()
     run: Literal["", "inside", "process"] = ""
     python: str = ""
+    limits: Limits = Limits()
     nats_password: Secret | None = None
     grant: tuple[str, ...] = ()
     settings: dict[str, Any] = {}

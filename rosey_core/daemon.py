@@ -177,6 +177,7 @@ class Daemon:
             self._keep(f"status {name}", site.tell_status)
             self._keep(f"session {name}", site.session.run)
         self._report()
+        await house.required()
         _calm_gc()
         self._ready_after = time.monotonic() - self._began
         notify(f"READY=1\nSTATUS=running {len(self._sites)} channels")

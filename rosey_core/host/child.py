@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +111,7 @@ async def spawn(
     command: tuple[str, ...],
     orders: msgspec.Struct,
     *,
+    environ: Mapping[str, str],
     directory: Path | None = None,
     log: FilteringBoundLogger,
     ended: Callable[[], None],
@@ -121,6 +121,7 @@ async def spawn(
     Args:
         command: the program; the number of an open file with its orders comes behind it.
         orders: as JSON in that file, so that nothing of them is on a command line or in the environment.
+        environ: its variables.
         directory: where it runs, if not where we do.
         log: takes what it prints.
         ended: is called once, when it is over.
@@ -140,7 +141,7 @@ async def spawn(
             stderr=asyncio.subprocess.STDOUT,
             pass_fds=(file.fileno(),),
             cwd=directory,
-            env=dict(os.environ),
+            env=dict(environ),
             limit=LONGEST_LINE,
             start_new_session=True,  # so that Ctrl-C ends the daemon first, and it its plugins
         )

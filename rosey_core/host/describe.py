@@ -12,7 +12,7 @@ import re
 import resource
 import sys
 import traceback
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
@@ -61,11 +61,17 @@ def is_file(value: str) -> bool:
 def load(name: str, value: str) -> type[Any]:
     """Import the class that an entry point names, or that is in a file: `module:Class` or `/where/greet.py`.
 
+    Without a value it is what this interpreter has installed under that name.
+
     Raises:
         ManifestError: if it is no class with a manifest. Whatever the import raises comes through.
     """
     if is_file(value):
         return _load_file(name, value)
+    if not value:
+        value = next((point.value for point in entry_points(group=ENTRY_POINTS, name=name)), "")
+        if not value:
+            raise ManifestError(f"{sys.executable} has no plugin of that name: install it there")
     cls = EntryPoint(name, value, ENTRY_POINTS).load()
     if not isinstance(cls, type) or not isinstance(getattr(cls, "manifest", None), Manifest):
         raise ManifestError(f"{value} is no class with `manifest = Manifest(...)`")

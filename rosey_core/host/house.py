@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
 from rosey_core.config import Config, PluginConfig, Secret
-from rosey_core.errors import ConfigError, Unavailable, told
+from rosey_core.errors import ConfigError, PluginError, Unavailable, told
 from rosey_core.host.budget import Budgets
 from rosey_core.host.child import Child, spawn
 from rosey_core.host.context import Port
@@ -32,12 +32,14 @@ from rosey_core.host.lane import Lane
 from rosey_core.host.life import ALIVE, Life
 from rosey_core.host.orders import Orders
 from rosey_core.host.outside import Outside
-from rosey_core.host.registry import Known, enabled_in, settings_of
+from rosey_core.host.registry import Known, enabled_in, environment, settings_of
 from rosey_core.host.supervisor import Supervisor
 from rosey_core.host.workers import Workers
 from rosey_core.manifest import Description
 from rosey_core.settings.layers import sources
 
+REQUIRED_SECONDS = 0.05
+"""Between looks at plugins without which rosey is not ready."""
 DRAIN_SECONDS = 2.0
 """How long a plugin that is replaced may work on what it has."""
 
@@ -194,10 +196,13 @@ class House:
             parent=os.getpid(),
             secrets=self._secrets(config),
             level=self._config.log.level,
+            limits=config.limits,
         )
         command = config.program or (config.python or sys.executable, "-m", "rosey_core.host.worker")
         directory = Path(config.path).parent if config.program else None
-        return await spawn(command, orders, directory=directory, log=log, ended=ended)
+        return await spawn(
+            command, orders, environ=environment(config.python), directory=directory, log=log, ended=ended
+        )
 
     def _secrets(self, config: PluginConfig) -> dict[str, str]:
         """What the plugin's settings name, as far as it can be read; the plugin is told when it asks for the rest."""
@@ -236,6 +241,27 @@ class House:
         """Start every plugin that was made."""
         for life in self._lives:
             life.start()
+
+    async def required(self) -> None:
+        """Wait until every plugin runs that rosey can't do without.
+
+        Raises:
+            PluginError: one of them can't run.
+        """
+        names = {name for name, plugin in self._config.plugins.items() if plugin.required and plugin.enabled}
+        while True:
+            lives = [life for life in self._lives if life.name in names]
+            lost = names - {life.name for life in lives}
+            if lost:
+                raise PluginError(
+                    f"the required plugin {min(lost)} can't run; rosey plugins show {min(lost)} says why"
+                )
+            for life in lives:
+                if life.state in {"failed", "parked"}:
+                    raise PluginError(f"the required plugin {life.name} {life.state}: {life.reason}")
+            if all(life.state == "running" for life in lives):
+                return
+            await asyncio.sleep(REQUIRED_SECONDS)
 
     async def replace(
         self, config: Config, known: Iterable[Known], ports: Mapping[str, Port], names: Collection[str]

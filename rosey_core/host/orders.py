@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rosey_core.bus.link import Login
+from rosey_core.config import Limits
 
 
 class Orders(msgspec.Struct):
@@ -18,6 +19,7 @@ class Orders(msgspec.Struct):
         parent: the daemon's process; the worker ends with it. 0 for none.
         secrets: what the plugin's settings name, read by the daemon: the `Secret` as JSON to its value.
         level: of the log.
+        limits: what the process may use.
     """
 
     plugin: str
@@ -27,6 +29,7 @@ class Orders(msgspec.Struct):
     parent: int = 0
     secrets: dict[str, str] = {}
     level: str = "info"
+    limits: Limits = Limits()
 
     def __repr__(self) -> str:
         return f"Orders({self.plugin!r})"

@@ -67,8 +67,10 @@ class _Cached(msgspec.Struct, frozen=True):
 
 def offered(config: Config) -> dict[str, EntryPoint]:
     """Every plugin there is, by name: those installed, and those that the configuration names a file for."""
+    # Which plugins another interpreter has, only that one knows.
+    elsewhere = {name: "" for name, plugin in config.plugins.items() if plugin.python}
     files = {name: str(Path(plugin.path).absolute()) for name, plugin in config.plugins.items() if plugin.path}
-    return installed() | {name: EntryPoint(name, path, ENTRY_POINTS) for name, path in files.items()}
+    return installed() | {name: EntryPoint(name, value, ENTRY_POINTS) for name, value in (elsewhere | files).items()}
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -139,7 +141,12 @@ def _code(top: str) -> list[Path]:
     return inside if spec.origin is None else [Path(spec.origin), *inside]
 
 
-async def _ask_child(inquiry: Inquiry) -> Finding:
+def environment(python: str) -> dict[str, str]:
+    """The variables of a plugin's process: where another interpreter is to find modules is its own business."""
+    return {key: value for key, value in os.environ.items() if not (python and key in {"PYTHONPATH", "PYTHONHOME"})}
+
+
+async def _ask_child(inquiry: Inquiry, python: str = "") -> Finding:
     """Run the child that looks at one plugin, and end whatever it left running."""
     # Files and no pipes: nobody has to read along, and what the plugin starts can't keep them open.
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
@@ -149,7 +156,7 @@ async def _ask_child(inquiry: Inquiry) -> Finding:
         try:
             async with _AT_ONCE:
                 child = await asyncio.create_subprocess_exec(
-                    sys.executable,
+                    python or sys.executable,
                     "-m",
                     "rosey_core.host.describe",
                     str(answer.fileno()),
@@ -157,6 +164,7 @@ async def _ask_child(inquiry: Inquiry) -> Finding:
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=errors,
                     pass_fds=(answer.fileno(),),
+                    env=environment(python),
                     start_new_session=True,
                 )
                 try:
@@ -181,8 +189,9 @@ async def _ask_child(inquiry: Inquiry) -> Finding:
 
 async def _find(config: Config, point: EntryPoint, cache: Path | None) -> Finding:
     inquiry = _inquiry(config, point)
-    if cache is None:
-        return await _ask_child(inquiry)
+    python = config.plugins[point.name].python if point.name in config.plugins else ""
+    if cache is None or python:  # what another interpreter imports, nobody sees from here
+        return await _ask_child(inquiry, python)
     key = _key(point, inquiry)
     path = cache / f"{point.name}.json"
     cached = _read(path)

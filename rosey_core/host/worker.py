@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -20,7 +21,7 @@ import msgspec
 from rosey_core import log, subjects
 from rosey_core.bus.bus import Bus, Login
 from rosey_core.clock import wall
-from rosey_core.config import LogConfig, Secret
+from rosey_core.config import Limits, LogConfig, Secret
 from rosey_core.errors import ConfigError, Unavailable
 from rosey_core.host import messages
 from rosey_core.host.budget import Budgets
@@ -144,12 +145,24 @@ def main() -> None:
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         orders = msgspec.json.decode(file.read(), type=Orders)
     _leash(orders.parent)
+    _limit(orders.limits)
     for value in (orders.login.password, *orders.secrets.values()):
         log.add_secret(value)
     log.configure(LogConfig(level=orders.level, format="json"))  # type: ignore[arg-type]  # the daemon's own level
     asyncio.Runner(loop_factory=Loop).run(Worker(orders).run())
     # What the plugin left behind keeps nothing.
     os._exit(0)
+
+
+def _limit(limits: Limits) -> None:
+    """Let the system hold what the owner wrote."""
+    for what, most in (
+        (resource.RLIMIT_AS, limits.memory_mib << 20),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_NOFILE, limits.files),
+    ):
+        if most:
+            resource.setrlimit(what, (most, most))
 
 
 def _leash(parent: int) -> None:

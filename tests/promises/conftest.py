@@ -29,6 +29,7 @@ GRANTS = {
     "quitter": ("chat.read",),
     "stubborn": ("chat.read", "chat.send", "judge"),
     "blocker": ("chat.read",),
+    "hog": ("chat.read", "chat.send"),
     "censor": ("chat.read", "judge"),
     "broken-import": ("chat.read",),
     "badstart": ("chat.read",),

@@ -6,11 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import sys
+import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import rosey_core
+from rosey_core.errors import RoseyError
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
@@ -143,3 +147,113 @@ async def test_they_go_with_a_killed_daemon(cytube: SimulatedCytube, make: Any) 
         assert await process.ended() == -signal.SIGKILL
         for pid in workers:
             await gone(pid)
+
+
+PLUGIN = '''
+import zoo_dependency
+from rosey_core.api import CommandCall, Context, Manifest, Settings, command
+
+
+class Picky:
+    manifest = Manifest(name="picky", summary="Needs version 2.", asks=("chat.read", "chat.send"))
+
+    def __init__(self, settings: Settings) -> None:
+        assert zoo_dependency.VERSION == 2
+
+    @command("picky")
+    async def picky(self, ctx: Context, call: CommandCall) -> str:
+        """Tells its version."""
+        return f"version {zoo_dependency.VERSION}"
+'''
+
+
+def other_interpreter(directory: Path) -> Path:
+    """An environment of its own, with rosey and a plugin whose dependency is another version than ours."""
+    venv.create(directory, with_pip=False)
+    site = next((directory / "lib").glob("python*/site-packages"))
+    rosey = Path(rosey_core.__file__).parents[1]
+    (site / "rosey.pth").write_text("\n".join((str(rosey), *(path for path in sys.path if "site-packages" in path))))
+    (site / "zoo_dependency.py").write_text("VERSION = 2\n")
+    (site / "zoo_picky.py").write_text(PLUGIN)
+    info = site / "picky-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: picky\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rosey.plugins]\npicky = zoo_picky:Picky\n")
+    return directory / "bin" / "python"
+
+
+async def test_an_interpreter_of_its_own(cytube: SimulatedCytube, make: Any, alice: Viewer, home: Path) -> None:
+    """A plugin that only another interpreter has, with a dependency that is at odds with ours, runs beside ours."""
+    python = other_interpreter(home / "other")
+    ours = home / "ours"
+    ours.mkdir()
+    (ours / "zoo_dependency.py").write_text("VERSION = 1\n")
+    tables = f'[plugins.picky]\nenabled = true\npython = "{python}"\ngrant = ["chat.read", "chat.send"]'
+    environ = {"PYTHONPATH": os.pathsep.join((str(ours), os.environ.get("PYTHONPATH", "")))}
+    async with make(cytube.url, "echo", rest=tables, environ=environ) as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        assert row_of(await process.ask(), "picky")["state"] == "running"
+        await alice.say("!picky")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "version 2"
+        await alice.say("!echo and ours")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "and ours"
+
+
+async def test_limits(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """Who wants more memory than the owner allows gets none, and the others go on."""
+    async with make(cytube.url, "echo", "hog", rest="[plugins.hog.limits]\nmemory_mib = 512") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        await alice.say("!hog")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "!hog failed. The bot's log says why."
+        assert "MemoryError" in process.log.read_text()
+        await alice.say("!echo still here")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "still here"
+
+
+async def test_required(cytube: SimulatedCytube, make: Any) -> None:
+    """Rosey is ready when the required plugin runs, and ends with a sentence when it can't."""
+    async with make(
+        cytube.url,
+        "echo",
+        rest='[plugins.asker]\nenabled = true\nrequired = true\ngrant = ["chat.read", "chat.send", "query:asker"]',
+    ) as process:
+        assert row_of(await process.ask(), "asker")["state"] == "running"
+    bad = make(cytube.url, "echo", rest='[plugins.badstart]\nenabled = true\nrequired = true\ngrant = ["chat.read"]')
+    with pytest.raises(
+        RoseyError, match=r"(?s)ended with code 1.*the required plugin badstart failed: .*no space left"
+    ):
+        await bad.start()
+
+
+async def test_parked_with_its_last_words(cytube: SimulatedCytube, make: Any) -> None:
+    """One that ends at every start is parked, with the reason and the last lines that it printed."""
+    rest = '[plugins.dies]\nenabled = true\npath = "dies.py"\ngrant = ["chat.read"]'
+    process = make(cytube.url, "echo", rest=rest)
+    (process.directory / "dies.py").write_text(DIES)
+    async with process:
+        status = await process.until("it is parked", lambda s: row_of(s, "dies")["state"] == "parked", 60)
+        row = row_of(status, "dies")
+        assert row["reason"].startswith("5 starts in vain; the last: its process ended (exit code 3): last words 29")
+        assert row["log"][-1] == "last words 29"
+        assert len(row["log"]) == 20
+        assert row_of(status, "echo")["state"] == "running"
+
+
+DIES = '''
+import os
+import sys
+from rosey_core.api import Manifest, Settings
+
+
+class Dies:
+    """Dies when it is made."""
+
+    manifest = Manifest(name="dies", summary="Dies.", asks=("chat.read",))
+
+    def __init__(self, settings: Settings) -> None:
+        for number in range(30):
+            print("last words", number, file=sys.stderr, flush=True)
+        os._exit(3)
+'''

@@ -436,3 +436,14 @@ class BadVerdict(Plain):
         return {"object": Verdict(stop=True, reason=object()), "half": Verdict(stop=True, reason="\ud83d")}.get(  # type: ignore[arg-type]  # the point
             event.data.text, True
         )
+
+
+class Hog(Plain):
+    """Takes a gigabyte of memory when told."""
+
+    manifest = Manifest(name="hog", summary="Takes memory.", asks=("chat.read", "chat.send"))
+
+    @command("hog")
+    async def hog(self, ctx: Context, call: CommandCall) -> str:
+        """Takes it."""
+        return f"{len(bytearray(1 << 30))}"
