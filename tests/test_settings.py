@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from rosey_core.config import Secret
+from rosey_core.config import ChannelConfig, Config, Limits, LogConfig, NatsConfig, NatsUser, PluginConfig, Secret
 from rosey_core.errors import ConfigError
 from rosey_core.settings.load import find, load
 from tests.written import CANARY, SMALL, loaded, refused, write
@@ -30,24 +32,38 @@ def test_the_shipped_example_loads(home: Path) -> None:
     }
 
 
+BLOCK = re.compile(r"^# \[(?P<table>[\w.-]+)\]\n(?:#.*\n)*", re.MULTILINE)
+"""A table that is a comment as a whole."""
+
+
 def test_each_commented_key_of_the_example_is_one(home: Path) -> None:
     """Every key that the example shows as a comment may stand there, each one alone."""
-    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    shown = [i for i, line in enumerate(lines) if line.startswith("# ") and "# [" not in line and " = " in line]
-    assert len(shown) > 10
+    lines = BLOCK.sub("", EXAMPLE.read_text(encoding="utf-8")).splitlines()
+    shown = [i for i, line in enumerate(lines) if line.startswith("# ") and " = " in line]
+    assert len(shown) > 15
     for i in shown:
-        if "my-script" in "".join(lines[i - 3 : i + 1]):
-            continue  # in a table that is a comment itself; the next test has it
         text = "\n".join([*lines[:i], lines[i].removeprefix("# "), *lines[i + 1 :]])
         assert loaded(text).config.version == 1
 
 
-def test_the_nats_user_of_the_example_is_valid(home: Path) -> None:
-    """The table of a NATS user that the example shows as a comment loads."""
+def test_each_commented_table_of_the_example_is_one(home: Path) -> None:
+    """Every table that the example shows as a comment may stand there, in place of one that has its name."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    block = text[text.index("# [nats.users") : text.index("\n\n", text.index("# [nats.users"))]
-    plain = "\n".join(line.removeprefix("# ") for line in block.splitlines())
-    assert loaded(text.replace(block, plain)).config.nats.users["my-script"].grant == ("chat.send",)
+    blocks = list(BLOCK.finditer(text))
+    assert {block["table"] for block in blocks} == {"plugins.greet", "plugins.other", "nats", "nats.users.my-script"}
+    for block in blocks:
+        plain = re.sub("^# ", "", block[0], flags=re.MULTILINE)
+        others = re.sub(rf"^\[{block['table']}\]\n(?:[^#\n].*\n)+", "", text, flags=re.MULTILINE)
+        assert loaded(others.replace(block[0], plain)).config.version == 1
+
+
+def test_the_example_shows_every_key() -> None:
+    """As the README says."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    structs = (ChannelConfig, NatsConfig, NatsUser, PluginConfig, Limits, LogConfig, Config)
+    for struct in structs:
+        for field in msgspec.structs.fields(struct):
+            assert re.search(rf"\b{field.encode_name}\b", text), f"{struct.__name__} has {field.encode_name}"
 
 
 def test_layers_count_in_their_order(home: Path) -> None:
