@@ -19,7 +19,7 @@ import pytest
 
 from rosey_core import log
 from rosey_core.bus import broker as module
-from rosey_core.bus.access import BrokerUser, core_user, inbox, owner_user
+from rosey_core.bus.access import BrokerUser, core_user, inbox, owner_user, worker_user
 from rosey_core.bus.broker import Broker
 from rosey_core.bus.client import Client, Msg, errors
 from rosey_core.config import NatsConfig, NatsUser, Secret
@@ -359,3 +359,25 @@ async def test_refusals_are_told(broker: Broker) -> None:
         ("desk", 'NATS refused it to publish to "rosey.commands.user.kick"'),
         ("desk", 'NATS refused it to subscribe to "$SYS.>"'),
     ]
+
+
+async def test_other_users_without_a_restart(broker: Broker) -> None:
+    """Who is new may connect, who is gone is cut off and may not, and who stays notices nothing."""
+    old, new = (worker_user(name, f"canary-of-{name}") for name in ("old", "new"))
+    url, process = await broker.ready(), broker.pid
+    broker.change((CORE, old))
+    async with connected(url, CORE) as core:
+        await core.settled()
+        async with connected(url, old) as gone:
+            broker.change((CORE, new))
+            await until(lambda: not gone.is_connected)
+        async with connected(url, new) as fresh:
+            await fresh.publish("rosey.plugins.new.ask.hello", b"{}")
+            await fresh.settled()
+            assert fresh.refused == []
+        with pytest.raises(errors.Error):
+            async with connected(url, old):
+                pass
+        await core.settled()
+        assert core.is_connected
+    assert broker.pid == process
