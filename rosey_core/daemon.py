@@ -43,7 +43,7 @@ from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.preflight import preflight
 from rosey_core.reload import Running
 from rosey_core.requests import Requests
-from rosey_core.service import LoopWatch, notify
+from rosey_core.service import LoopWatch, keep_told, notify, status_line, watchdog
 from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
 from rosey_core.verbs import Verbs
@@ -145,6 +145,7 @@ class Daemon:
         config, state = self._config, self._loaded.state
         self._broker = self._logins.start(self._log.bind(part="nats"))
         self._keep("loop watch", self._watch.run)
+        self._keep("watchdog", watchdog)
         if self._broker is not None:
             self._broker.refused = self._workers.refused
         known = self._running.known = await self._running.look(self._loaded)
@@ -180,7 +181,8 @@ class Daemon:
         await house.required()
         _calm_gc()
         self._ready_after = time.monotonic() - self._began
-        notify(f"READY=1\nSTATUS=running {len(self._sites)} channels")
+        notify(f"READY=1\nSTATUS={self._line()}")
+        self._keep("systemd's status", partial(keep_told, self._line))
         self._log.info("ready", version=__version__, seconds=round(self._ready_after, 3))
 
     # --- starting ---
@@ -287,6 +289,10 @@ class Daemon:
             self._log.info("stopped", seconds=round(time.monotonic() - began, 2))
 
     # --- being asked ---
+
+    def _line(self) -> str:
+        sessions = {name: site.session for name, site in self._sites.items()}
+        return status_line({name: (session.state, session.reason) for name, session in sessions.items()})
 
     def _hang_up(self) -> None:
         self._spawn(self._reload(), "reload")

@@ -1,4 +1,4 @@
-"""Being a service: telling systemd that we are ready, and seeing when the event loop is blocked."""
+"""Being a service: telling systemd how we are, and seeing when the event loop is blocked."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
 BLOCKED = 0.2
 BEAT = 0.05
+LOOK = 0.5
+"""Seconds between looks at what is to be told."""
 
 
 def notify(message: str) -> bool:
@@ -30,6 +32,41 @@ def notify(message: str) -> bool:
         except OSError:
             return False
     return True
+
+
+async def watchdog() -> None:
+    """Send `WATCHDOG=1` twice in the time that systemd allows; from the event loop: a blocked one sends none.
+
+    Returns at once where systemd waits for none of this process.
+    """
+    allowed, whom = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    if not allowed.isdigit() or whom not in ("", str(os.getpid())):
+        return
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(int(allowed) / 2_000_000)
+
+
+async def keep_told(line: Callable[[], str]) -> None:
+    """Send systemd `STATUS=` and a line about us when it reads otherwise; returns where there is no systemd."""
+    told = ""
+    while os.environ.get("NOTIFY_SOCKET"):
+        if (now := line()) != told:
+            notify(f"STATUS={now}")
+            told = now
+        await asyncio.sleep(LOOK)
+
+
+def status_line(channels: Mapping[str, tuple[str, str]]) -> str:
+    """How channels are, in one line for systemd. Each has a state and a reason.
+
+    `1 of 2 channels joined; lobby: waiting (kicked: bye)`.
+    """
+    away = {name: told for name, told in channels.items() if told[0] != "joined"}
+    head = f"{len(channels) - len(away)} of {len(channels)} channels joined"
+    rest = (f"{name}: {state}" + (f" ({reason})" if reason else "") for name, (state, reason) in away.items())
+    # A line end in what a site said would begin another message to systemd.
+    return "; ".join(" ".join(text.split()) for text in (head, *rest))
 
 
 class LoopWatch:

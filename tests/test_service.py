@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rosey_core import service
-from rosey_core.service import LoopWatch, notify
+from rosey_core.service import LoopWatch, keep_told, notify, status_line, watchdog
 
 
 @pytest.fixture
@@ -89,3 +89,61 @@ def test_whose_code_it_is() -> None:
     assert service._is_own(service.__file__)
     assert not service._is_own(pytest.__file__)
     assert not service._is_own(__file__)
+
+
+@pytest.fixture
+def systemd(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Where systemd would listen."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(short / "notify"))
+        listener.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(short / "notify"))
+        yield listener
+
+
+async def told(systemd: socket.socket) -> str:
+    """The next message."""
+    async with asyncio.timeout(10):
+        return (await asyncio.get_running_loop().sock_recv(systemd, 1000)).decode()
+
+
+async def test_watchdog(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is fed as long as the loop runs, and not while the loop is blocked."""
+    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    task = asyncio.create_task(watchdog())
+    assert [await told(systemd) for _ in range(3)] == ["WATCHDOG=1"] * 3
+    time.sleep(0.3)  # noqa: ASYNC251  blocks the loop for longer than systemd would wait
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+    assert await told(systemd) == "WATCHDOG=1"
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+@pytest.mark.parametrize(("allowed", "whom"), (("", ""), ("100000", "1"), ("soon", "")))
+async def test_no_watchdog(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, allowed: str, whom: str) -> None:
+    """Where systemd waits for nothing, or for another process, there is nothing to do."""
+    monkeypatch.setenv("WATCHDOG_USEC", allowed)
+    monkeypatch.setenv("WATCHDOG_PID", whom)
+    await watchdog()
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+
+
+async def test_a_status_is_told_when_it_changes(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once each, and to nobody where there is no systemd."""
+    monkeypatch.setattr(service, "LOOK", 0.001)
+    lines = iter(("one", "one", "two"))
+    task = asyncio.create_task(keep_told(lambda: next(lines, "three")))
+    assert [await told(systemd) for _ in range(3)] == ["STATUS=one", "STATUS=two", "STATUS=three"]
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    async with asyncio.timeout(10):
+        await task
+
+
+def test_the_status_line() -> None:
+    """It says how many channels are joined, and why the others are not; what a site said can't add a line."""
+    assert status_line({"a": ("joined", "")}) == "1 of 1 channels joined"
+    channels = {"a": ("joined", ""), "b": ("finding", ""), "c": ("waiting", "kicked: x\nSTOPPING=1")}
+    assert status_line(channels) == "1 of 3 channels joined; b: finding; c: waiting (kicked: x STOPPING=1)"

@@ -76,6 +76,7 @@ class RoseyProcess:
             RoseyError: when it ends before; the text has its last lines.
         """
         address = self.directory / "notify.sock"
+        self._hush()
         address.unlink(missing_ok=True)
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Told(self._told), local_addr=str(address), family=socket.AF_UNIX
@@ -97,15 +98,15 @@ class RoseyProcess:
     async def ready(self) -> None:
         """Wait until it says that it is ready. Raises RoseyError when it ends before."""
         assert self._child is not None, "it was not started"
-        told = asyncio.create_task(self._wait_for("READY=1"))
+        told = asyncio.create_task(self.told("READY=1"))
         ended = asyncio.create_task(self._child.wait())
         try:
             done, _ = await asyncio.wait((told, ended), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         finally:
             told.cancel()
             ended.cancel()
-            self._hush()
         if told not in done:
+            self._hush()
             how = f"ended with code {ended.result()}" if ended in done else f"was not ready within {PATIENCE:g} s"
             raise RoseyError(f"rosey {how}:\n{self.tail()}")
 
@@ -113,9 +114,17 @@ class RoseyProcess:
         if self._transport is not None:
             self._transport.close()
 
-    async def _wait_for(self, word: str) -> None:
-        while word not in (await self._told.get()).splitlines():
-            pass
+    async def told(self, start: str) -> str:
+        """Wait until it tells systemd a line that starts so; what it tells before is forgotten."""
+        while True:
+            for line in (await self._told.get()).splitlines():
+                if line.startswith(start):
+                    return line
+
+    def forget(self) -> None:
+        """Forget what it told systemd by now."""
+        while not self._told.empty():
+            self._told.get_nowait()
 
     async def ended(self) -> int:
         """Wait until it ends; its exit code, negative for a signal."""
