@@ -102,7 +102,8 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[plugins.NAME]`: whether it runs, where, what it may do, and its settings.
 
     `run`: `inside` the daemon, or in a `process` of its own; by default what is bundled runs inside, and what others
-    publish in a process. `python` is the interpreter of that process, if not rosey's own. `path` is a file with the
+    publish in a process. As a `unit` it is a process that somebody else starts, by `rosey plugins run NAME`, and
+    needs `nats_password`. `python` is the interpreter of a `process`, if not rosey's own. `path` is a file with the
     plugin's class, for one that is in no package; it is relative to the file that names it. `program` starts any
     other program as the plugin's process, as in docs/workers.md, in the directory of `path`; `path` is then the
     plugin's description as JSON. `commands` renames: `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches
@@ -114,7 +115,7 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     required: bool = False
     path: str = ""
     program: tuple[str, ...] = ()
-    run: Literal["", "inside", "process"] = ""
+    run: Literal["", "inside", "process", "unit"] = ""
     python: str = ""
     limits: Limits = Limits()
     nats_password: Secret | None = None

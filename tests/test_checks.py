@@ -117,6 +117,10 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (SMALL + '[plugins.a]\npath = "a.py"\nprogram = ["a"]', '6:1: "program" needs "path" beside it'),
         (PROGRAM + 'run = "inside"', '7:7: "run" should be "process": a "program" of its own can\'t run inside'),
         (PROGRAM + 'python = "python3"', '7:10: "python" is for plugins in Python'),
+        (SMALL + '[plugins.a]\nrun = "unit"', '5:7: a unit logs in to NATS as "a": set nats_password = { file'),
+        (SMALL + '[plugins.a]\nrun = "unit"', "5:7: a unit has to find NATS: set [nats] listen"),
+        (SMALL + '[nats]\nlisten = "127.0.0.1:0"\n[plugins.a]\nrun = "unit"', "7:7: a unit has to find NATS"),
+        (PROGRAM + 'run = "unit"', '7:7: "run" should be "process"'),
         (SMALL + '[plugins.a]\npath = "a\\n.py"', '5:8: "path" should be a path, and has a character'),
     ),
 )
@@ -134,6 +138,7 @@ def test_checks(home: Path, text: str, message: str) -> None:
         '[nats]\nlisten = "[::1]:0"',
         '[plugins.a]\npath = "plugins/a.py"',
         '[plugins.a]\npath = "a.json"\nprogram = ["node", "a.js"]\nrun = "process"',
+        '[nats]\nlisten = "[::1]:4222"\n[plugins.a]\nrun = "unit"\npath = "a.json"\nnats_password = { env = "A" }',
         '[plugins]\norder = ["a"]\n[plugins.a]\ngrant = ["query:b"]\ncommands = { x = "" }',
         "[plugins.a]\nsettings.when = 2024-01-01",
         'username = "a"\n[channels.b]\nroom = "lobby"\nusername = "b"',

@@ -15,7 +15,7 @@ from rosey_core.bus.access import MAX_PAYLOAD, worker_user
 from rosey_core.channel.channel import ChannelSnapshot
 from rosey_core.channel.facts import Facts
 from rosey_core.grants import grant_to_read
-from rosey_core.host import child, describe, home, judges, lane, messages, outside, remote, supervisor, workers
+from rosey_core.host import child, describe, home, judges, lane, messages, outside, remote, supervisor, unit, workers
 from rosey_core.host.orders import Orders
 from rosey_core.manifest import API, CommandSpec, Description
 
@@ -165,6 +165,7 @@ def test_times_and_numbers() -> None:
         f"ended {outside.DEATHS} times at the same list",
         f"All judges together have {judges.SECONDS:g} s",
         f"the number of this interface: {API}",
+        f"When {unit.PATIENCE:g} s went by without a ping",
     ):
         assert sentence in " ".join(DOC.split()), sentence
     assert child.spawn.__doc__ is not None

@@ -10,6 +10,7 @@ from rosey_core.cli.known import known_or_refused, survey_now
 from rosey_core.cli.live import VERBS
 from rosey_core.cli.options import configured, load, print_json, table
 from rosey_core.cli.status import ask_daemon
+from rosey_core.cli.unit import run_plugin
 from rosey_core.errors import NoAnswer, Unavailable
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ SECONDS = 2.0
 
 @click.group()
 def plugins() -> None:
-    """List the plugins, show one, or change what runs."""
+    """List the plugins, show one, change what runs, or run one by itself."""
 
 
-for verb in VERBS:
+for verb in (*VERBS, run_plugin):
     plugins.add_command(verb)
 
 

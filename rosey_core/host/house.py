@@ -20,23 +20,23 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
 from rosey_core.config import Config, PluginConfig, Secret
-from rosey_core.errors import ConfigError, PluginError, Unavailable, told
+from rosey_core.errors import PluginError, Unavailable, told
 from rosey_core.host.budget import Budgets
 from rosey_core.host.child import Child, spawn
 from rosey_core.host.context import Port
 from rosey_core.host.describe import load
+from rosey_core.host.expected import Expected
 from rosey_core.host.home import STOP_SECONDS, Counts, Home
 from rosey_core.host.inside import Inside
 from rosey_core.host.judges import STRIKES, Judge
 from rosey_core.host.lane import Lane
 from rosey_core.host.life import ALIVE, Life
-from rosey_core.host.orders import Orders
+from rosey_core.host.orders import Orders, secrets_of
 from rosey_core.host.outside import Outside
 from rosey_core.host.registry import Known, enabled_in, environment, settings_of
 from rosey_core.host.supervisor import Supervisor
 from rosey_core.host.workers import Workers
 from rosey_core.manifest import Description
-from rosey_core.settings.layers import sources
 
 REQUIRED_SECONDS = 0.05
 """Between looks at plugins without which rosey is not ready."""
@@ -140,7 +140,7 @@ class House:
 
     def _load(self, known: Known, description: Description, config: PluginConfig, ports: Mapping[str, Port]) -> None:
         grants = frozenset(config.grant) & frozenset(description.asks)
-        if known.run == "process":
+        if known.run != "inside":
             self._place(known, grants, ports, self._outside(known, description, grants, config, ports))
             return
         cls = load(known.name, known.value)
@@ -175,12 +175,9 @@ class House:
         rooms = {name: (port, settings_of(config, name)) for name, port in ports.items()}
         home = Outside(description, grants, config.settings, rooms, self._workers.ask)
         log = self._log.bind(plugin=known.name)
-        life = Supervisor(
-            home,
-            partial(self._spawn, known, config, log, home.gone),
-            reachable=lambda: self._workers.connected,
-            log=log,
-            changed=lambda: self.changed(),
+        start = partial(Supervisor, spawn=partial(self._spawn, known, config, log, home.gone))
+        life = (Expected if known.run == "unit" else start)(
+            home, reachable=lambda: self._workers.connected, log=log, changed=lambda: self.changed()
         )
         self._workers.know(home, life.park)
         return life
@@ -194,7 +191,7 @@ class House:
             await self._workers.login(known.name),
             directory=str(self._state / "plugins" / known.name),
             parent=os.getpid(),
-            secrets=self._secrets(config),
+            secrets=secrets_of(config, self.secret),
             level=self._config.log.level,
             limits=config.limits,
         )
@@ -203,15 +200,6 @@ class House:
         return await spawn(
             command, orders, environ=environment(config.python), directory=directory, log=log, ended=ended
         )
-
-    def _secrets(self, config: PluginConfig) -> dict[str, str]:
-        """What the plugin's settings name, as far as it can be read; the plugin is told when it asks for the rest."""
-        found: dict[str, str] = {}
-        for table in sources((config.settings, *(own.settings for own in config.channels.values()))):
-            secret = Secret(**table)
-            with contextlib.suppress(ConfigError, TypeError):
-                found[msgspec.json.encode(secret).decode()] = self.secret(secret)
-        return found
 
     def _inside(
         self,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import msgspec
 
 from rosey_core.bus.link import Login
-from rosey_core.config import Limits
+from rosey_core.config import Limits, PluginConfig, Secret
+from rosey_core.errors import ConfigError
+from rosey_core.settings.layers import sources
 
 
 class Orders(msgspec.Struct):
@@ -33,3 +38,13 @@ class Orders(msgspec.Struct):
 
     def __repr__(self) -> str:
         return f"Orders({self.plugin!r})"
+
+
+def secrets_of(config: PluginConfig, read: Callable[[Secret], str]) -> dict[str, str]:
+    """What a plugin's settings name, as far as it can be read; the plugin is told when it asks for the rest."""
+    found: dict[str, str] = {}
+    for table in sources((config.settings, *(own.settings for own in config.channels.values()))):
+        secret = Secret(**table)
+        with contextlib.suppress(ConfigError, TypeError):
+            found[msgspec.json.encode(secret).decode()] = read(secret)
+    return found

@@ -46,6 +46,8 @@ class Ask(Protocol):
 class Session:
     """One life of the process, from its hello to its end."""
 
+    reason = "another life of it said hello"
+
     def __init__(self, name: str, pid: int) -> None:
         self.name = name
         self.pid = pid
@@ -65,6 +67,7 @@ class Outside:
     Attributes:
         grants: what it may do now; whoever checks anything reads this.
         poisoned: is told when its process ends again and again at the same events.
+        refusal: why nobody may say hello now; empty while one may.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Outside:
         self._ask_at = ask
         self._replies = subjects.worker(self.name, "reply")
         self.poisoned: Callable[[str], None] = lambda _: None
+        self.refusal = ""
         self._session: Session | None = None
         self._arrived = asyncio.Event()
         self._here = asyncio.Event()
@@ -93,7 +97,12 @@ class Outside:
     # --- its process ---
 
     def hello(self, hello: messages.Hello) -> None:
-        """A new life of it listens; the one before is over, whatever became of it. Said twice, it counts once."""
+        """A new life of it listens; the one before is over, whatever became of it. Said twice, it counts once.
+
+        Raises `PluginError` where it is not wanted.
+        """
+        if self.refusal:
+            raise PluginError(f"{self.name} {self.refusal}")
         if self._session is not None and self._session.name == hello.session:
             return
         self.gone()

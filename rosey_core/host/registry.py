@@ -91,7 +91,7 @@ def enabled_in(plugin: PluginConfig, channel: str) -> bool:
 
 
 def runs(config: Config, name: str, point: EntryPoint | None) -> str:
-    """Where a plugin runs: `inside` or `process`."""
+    """Where a plugin runs: `inside`, `process` or `unit`."""
     chosen = config.plugins[name].run if name in config.plugins else ""
     bundled = point is not None and point.dist is not None and point.dist.name == BUNDLE
     return chosen or ("inside" if bundled else "process")

@@ -7,6 +7,7 @@ the daemon.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from rosey_core.envelope import NormalizedEvent, decode
 from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.grants import may_read
 from rosey_core.host import messages
-from rosey_core.host.home import QUERY_SECONDS, Counts
+from rosey_core.host.home import QUERY_SECONDS, STOP_SECONDS, Counts
 from rosey_core.host.inside import Inside
 from rosey_core.receipt import Receipt
 
@@ -156,6 +157,7 @@ class _Lane:
         self.number = 0
         self.answer = b""
         self.waiting: list[str] = []
+        self.task: asyncio.Task[None] | None = None
         self.queue: asyncio.Queue[tuple[messages.Events, list[NormalizedEvent]]] = asyncio.Queue()
 
 
@@ -177,12 +179,17 @@ class Remote:
 
     Attributes:
         over: set when the daemon said that it should end.
+        heard: when the daemon asked something of this life last, by the loop's clock.
+        begun: whether the daemon ever said `start`.
     """
 
     def __init__(
         self, plugin: str, session: str, door: Door, make: Make, answer: Answer, log: FilteringBoundLogger
     ) -> None:
         self.over = asyncio.Event()
+        self.heard = -math.inf
+        self.begun = False
+        self._starting = asyncio.Lock()
         self._plugin = plugin
         self._session = session
         self._door = door
@@ -215,10 +222,11 @@ class Remote:
             return
         self._spawn(self._question(*found, way[1:-1], payload, reply), "question")
 
-    def _spawn(self, work: Any, name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _question(
         self, kind: type[Any], work: Callable[..., Awaitable[Any]], way: tuple[str, ...], payload: bytes, reply: str
@@ -227,6 +235,7 @@ class Remote:
             message = msgspec.json.decode(payload, type=kind)
             if message.session != self._session:
                 return  # it is meant for an earlier life
+            self.heard = asyncio.get_running_loop().time()
             answer = messages.good(await work(*way, message))
         except PluginError as error:
             answer = messages.bad(error)
@@ -244,8 +253,12 @@ class Remote:
     # --- its life ---
 
     async def _start(self, message: messages.Start) -> None:
-        if self._homes:
-            raise PluginError("it was started already")
+        self.begun = True
+        async with self._starting:
+            await self.end(STOP_SECONDS)  # a daemon that was started anew knows nothing of what runs here
+            await self._begin(message)
+
+    async def _begin(self, message: messages.Start) -> None:
         self._grants = frozenset(message.grants)
         rooms = {name: Room(name, room, self._door) for name, room in message.channels.items()}
         homes = self._make(rooms, message)
@@ -259,13 +272,21 @@ class Remote:
         self._homes = homes
         for name, home in homes.items():
             lane = self._lanes[name] = _Lane(rooms[name], home)
-            self._spawn(self._run(lane), f"lane {name}")
+            lane.task = self._spawn(self._run(lane), f"lane {name}")
 
     async def _stop(self, message: messages.Control) -> None:
+        await self.end(message.seconds)
+        self.over.set()
+
+    async def end(self, seconds: float) -> None:
+        """Stop the plugin, within about `seconds`, and forget it. It may be started again."""
         for home in dict.fromkeys(self._homes.values()):
             home.retire()
-            await home.stop(message.seconds)
-        self.over.set()
+            await home.stop(seconds)
+        for lane in self._lanes.values():
+            if lane.task is not None:
+                lane.task.cancel()
+        self._homes, self._lanes = {}, {}
 
     async def _tidy(self, _: messages.Control) -> None:
         for home in dict.fromkeys(self._homes.values()):

@@ -12,7 +12,7 @@ from rosey_core.errors import PluginError, Unavailable, told
 from rosey_core.host.child import Child
 from rosey_core.host.home import START_SECONDS
 from rosey_core.host.life import Life
-from rosey_core.host.outside import Outside
+from rosey_core.host.outside import Outside, Session
 
 BACK_OFF = (0.1, 1.0)
 """Seconds before it is started again, the first time and at most."""
@@ -121,7 +121,7 @@ class Supervisor(Life[Outside]):
                 raise Unavailable(self._child.reason) from None
             raise
 
-    async def _watch(self, home: Outside, child: Child) -> str:
+    async def _watch(self, home: Outside, child: Child | Session) -> str:
         """Ping until it ends or falls silent; the reason."""
         loop = asyncio.get_running_loop()
         heard = loop.time()

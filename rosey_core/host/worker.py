@@ -69,25 +69,36 @@ class Worker:
         await self._bus.start()
         ticker = asyncio.create_task(self._budgets.run(), name="budgets")
         watch = asyncio.create_task(LoopWatch(self._blocked, self._freed).run(), name="loop watch")
-        greeting = asyncio.create_task(self._greet(door), name="hello")
-        await asyncio.wait(
-            {asyncio.create_task(self._stop.wait()), asyncio.create_task(remote.over.wait())},
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        for task in (greeting, ticker, watch):
+        life = asyncio.create_task(self._live(remote), name="life")
+        await asyncio.wait({asyncio.create_task(self._stop.wait()), life}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (life, ticker, watch):
             task.cancel()
+        await asyncio.wait((life,))
         await self._bus.close(1.0)
+        if not life.cancelled():
+            life.result()
 
-    async def _greet(self, door: Door) -> None:
-        """Say hello until the daemon heard it."""
+    async def _live(self, remote: Remote) -> None:
+        """Say hello until the daemon heard it, and return when the daemon says that it is over."""
+        greeting = asyncio.create_task(self._greet(), name="hello")
+        try:
+            await remote.over.wait()
+        finally:
+            greeting.cancel()
+
+    async def _greet(self) -> None:
         while True:
             try:
-                hello = messages.Hello(self._session, API, os.getpid())
-                messages.raw_result_of(await door.ask("hello", hello, HELLO_SECONDS))
+                await self._hello()
             except Unavailable:
                 await asyncio.sleep(HELLO_AGAIN)
             else:
                 return
+
+    async def _hello(self) -> None:
+        """Say hello. Raises `Unavailable` when nobody hears it, `PluginError` when it is refused."""
+        hello = messages.Hello(self._session, API, os.getpid())
+        messages.raw_result_of(await self._door.ask("hello", hello, HELLO_SECONDS))
 
     async def _login(self) -> Login:
         return self._orders.login

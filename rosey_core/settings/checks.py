@@ -47,6 +47,7 @@ def checks(data: dict[str, Any]) -> Iterator[Problem]:
     yield from _nats(_table(data, "nats"))
     yield from _nats_names(data)
     yield from _plugins(_table(data, "plugins"), tuple(channels))
+    yield from _units(data)
 
 
 def check_proxy(url: str) -> str:
@@ -233,11 +234,27 @@ def _file(plugin: dict[str, Any], path: Path) -> Iterator[Problem]:
         yield Problem((*path, "run"), '"run" should be "process": a "program" of its own can\'t run inside')
     elif program and plugin.get("python"):
         yield Problem((*path, "python"), '"python" is for plugins in Python; "program" names all that is started')
-    elif file.endswith(".json") and not program:
+    elif file.endswith(".json") and not program and plugin.get("run") != "unit":
         message = '"path" is a description, and needs "program" beside it, such as program = ["node", "worker.js"]'
         yield Problem((*path, "path"), message)
-    elif file and not program and not file.endswith(".py"):
+    elif file and not program and not file.endswith((".py", ".json")):
         yield Problem((*path, "path"), '"path" should be a file with a plugin\'s class, such as "greet.py"')
+
+
+def _units(data: dict[str, Any]) -> Iterator[Problem]:
+    """What somebody else starts has to find NATS, and to log in there."""
+    nats = _table(data, "nats")
+    moves = nats.get("mode", "embedded") == "embedded" and (_text(nats, "listen") or ":0").endswith(":0")
+    for name, plugin in _tables(data, "plugins"):
+        if plugin.get("run") != "unit":
+            continue
+        path: Path = ("plugins", name, "run")
+        if moves:
+            message = 'a unit has to find NATS: set [nats] listen = "127.0.0.1:4222", or another fixed port'
+            yield Problem(path, message)
+        if "nats_password" not in plugin:
+            message = f'a unit logs in to NATS as "{name}": set nats_password = {{ file = "PATH" }} beside it'
+            yield Problem(path, message)
 
 
 def _path(table: dict[str, Any], path: Path) -> Iterator[Problem]:

@@ -29,7 +29,8 @@ class RoseyProcess:
         directory: where its `rosey.toml` stands. Its state goes below, and its log to `rosey.log`.
         config: the text of `rosey.toml`, if it is to be written.
         environ: variables beside this process's own; of those, the `ROSEY_` ones would set what `config` should.
-        arguments: more arguments of `rosey run`, such as `--set log.level=debug`.
+        arguments: more arguments of the verb, such as `--set log.level=debug`.
+        verb: what it runs.
     """
 
     def __init__(
@@ -39,13 +40,14 @@ class RoseyProcess:
         *,
         environ: dict[str, str] | None = None,
         arguments: tuple[str, ...] = (),
+        verb: str = "run",
     ) -> None:
         self.directory = directory
         self.log = directory / "rosey.log"
         self.state = directory / "rosey-state"
         own = {name: value for name, value in os.environ.items() if not name.startswith("ROSEY_")}
         self._environ = own | (environ or {})
-        self._arguments = arguments
+        self._arguments = (verb, *arguments)
         self._child: asyncio.subprocess.Process | None = None
         self._told: asyncio.Queue[str] = asyncio.Queue()
         self._transport: asyncio.BaseTransport | None = None
@@ -84,7 +86,7 @@ class RoseyProcess:
         self._transport = transport
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "rosey_core", "run", *self._arguments),
+                *(sys.executable, "-m", "rosey_core", *self._arguments),
                 cwd=self.directory,
                 env=self._environ | {"NOTIFY_SOCKET": str(address)},
                 stdin=asyncio.subprocess.DEVNULL,
