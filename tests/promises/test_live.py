@@ -180,7 +180,7 @@ async def test_without_and_safe(cytube: SimulatedCytube, make: Any) -> None:
     """Plugins may be left out of one start, whatever the configuration says."""
     for arguments, left in ((("--without", "echo"), {"recorder": "running"}), (("--safe",), {})):
         process = make(cytube.url, "echo", "recorder")
-        process._arguments = arguments
+        process._arguments = ("run", *arguments)
         async with process:
             await process.started()
             assert states(await process.ask()) == left
