@@ -14,6 +14,7 @@ from rosey_core.config import ChannelConfig, Config, PluginChannel, PluginConfig
 from rosey_core.host import registry
 from rosey_core.host.describe import Finding, Inquiry
 from rosey_core.host.registry import Known, installed, settings_of, survey
+from rosey_core.testing.process import alive
 
 
 def config(**plugins: PluginConfig) -> Config:
@@ -125,14 +126,6 @@ async def test_what_an_import_leaves_running(tmp_path: Path) -> None:
     async with asyncio.timeout(10):
         while alive(pid):  # noqa: ASYNC110  nobody tells of it
             await asyncio.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process, and it is no dead one that nobody asked for yet."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except OSError:
-        return False
 
 
 @pytest.mark.usefixtures("zoo")

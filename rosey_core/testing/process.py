@@ -186,9 +186,30 @@ class RoseyProcess:
             "every plugin was started", lambda status: all(row["state"] != "starting" for row in status["plugins"])
         )
 
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Run another `rosey` beside it, with nothing typed: its exit code, and all that it printed."""
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rosey_core", *arguments),
+            cwd=self.directory,
+            env=self._environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await child.communicate()
+        return child.returncode or 0, output.decode()
+
     def tail(self, lines: int = 30) -> str:
         """The last lines of its log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no dead one that nobody asked for yet. On Linux."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 class _Told(asyncio.DatagramProtocol):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import random
 import signal
-import sys
 from typing import Any
 
 import pytest
 
 from rosey_core.testing.cytube import SimulatedCytube
-from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
 
 
@@ -21,20 +17,6 @@ from rosey_core.testing.viewer import Viewer
 def run(request: pytest.FixtureRequest) -> str:
     """Wherever the plugins run."""
     return str(request.param)
-
-
-async def rosey(process: RoseyProcess, *arguments: str) -> tuple[int, str]:
-    """Run `rosey` beside a daemon: its exit code, and all that it printed."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rosey_core", *arguments),
-        cwd=process.directory,
-        env=os.environ | {"TEST_PASSWORD": "canary-of-the-account", "TEST_READER": "canary-of-the-reader"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await child.communicate()
-    return child.returncode or 0, output.decode()
 
 
 async def said(viewer: Viewer) -> str:
@@ -67,7 +49,7 @@ async def test_plugins_come_and_go(cytube: SimulatedCytube, make: Any, alice: Vi
         )
         for number, (arguments, told, answer) in enumerate(steps):
             cytube.room.say_as("bob", f"before {number}")
-            code, output = await rosey(process, *arguments)
+            code, output = await process.command(*arguments)
             assert (code, told in output) == (0, True), output
             cytube.room.say_as("bob", f"after {number}")
             if answer == "hello":
@@ -105,7 +87,7 @@ async def test_a_bad_reload_changes_nothing(cytube: SimulatedCytube, make: Any, 
             ),
         ):
             file.write_text(bad)
-            code, output = await rosey(process, "ctl", "reload")
+            code, output = await process.command("ctl", "reload")
             assert code in {1, 78}
             assert told in output
             assert "Traceback" not in output
@@ -113,7 +95,7 @@ async def test_a_bad_reload_changes_nothing(cytube: SimulatedCytube, make: Any, 
             assert await said(alice) == "still here"
             cytube.room.say_as("bob", "so that it is no loop")
         file.write_text(good)
-        assert await rosey(process, "ctl", "reload") == (0, "reloaded; nothing changed\n")
+        assert await process.command("ctl", "reload") == (0, "reloaded; nothing changed\n")
 
 
 async def test_a_hangup_reloads(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
@@ -184,6 +166,6 @@ async def test_without_and_safe(cytube: SimulatedCytube, make: Any) -> None:
         async with process:
             await process.started()
             assert states(await process.ask()) == left
-    code, output = await rosey(process, "run", "--without", "ecko")
+    code, output = await process.command("run", "--without", "ecko")
     assert code == 78
     assert "did you mean echo?" in output

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from rosey_core.testing.cytube import SimulatedCytube
-from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
 
 
@@ -33,19 +31,6 @@ async def said(viewer: Viewer) -> str:
 def states(status: dict[str, Any]) -> dict[str, str]:
     """Each plugin's state."""
     return {row["name"]: row["state"] for row in status["plugins"]}
-
-
-async def rosey_command(process: RoseyProcess, *arguments: str) -> tuple[int, str]:
-    """Run `rosey` beside a daemon: its exit code, and all that it printed."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rosey_core", *arguments),
-        cwd=process.directory,
-        env=os.environ | {"TEST_PASSWORD": "x", "TEST_READER": "y"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await child.communicate()
-    return child.returncode or 0, output.decode()
 
 
 async def test_bad_plugins_hurt_only_themselves(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
@@ -77,13 +62,13 @@ async def test_bad_plugins_hurt_only_themselves(cytube: SimulatedCytube, make: A
         assert await said(alice) == "!raise failed. The bot's log says why."
         await alice.say("!hang")
         assert await said(alice) == "!hang is not available now."
-        code, listed = await rosey_command(process, "plugins", "list", "--json")
+        code, listed = await process.command("plugins", "list", "--json")
         assert code == 0
         told = {row["name"]: row for row in json.loads(listed)}
         assert told["hanger"]["state"] == "parked"
         assert "no space left on device" in told["badstart"]["reason"]
         assert "no_such_package_at_all" in told["broken-import"]["reason"]
-        code, page = await rosey_command(process, "status")
+        code, page = await process.command("status")
         assert code == 0
         assert "over its budget" in page
         assert "Traceback" not in page
@@ -207,10 +192,10 @@ async def test_two_plugins_with_one_command(cytube: SimulatedCytube, make: Any) 
     """The daemon does not start, and the error names both and what to write."""
     rest = '[plugins.asker.commands]\nadd = "echo"'
     process = make(cytube.url, "echo", "asker", rest=rest)
-    code, told = await rosey_command(process, "check")
+    code, told = await process.command("check")
     assert code == 78
     assert "both asker and echo have the command echo" in told or "both echo and asker have the command echo" in told
-    code, again = await rosey_command(process, "run")
+    code, again = await process.command("run")
     assert code == 78
     assert told.splitlines()[-1] in again
 
@@ -246,8 +231,8 @@ async def test_three_canaries(cytube: SimulatedCytube, make: Any, connect: Any, 
         await alice.say("!echo bye")
         await said(alice)
         arguments = all_arguments()
-        _, status = await rosey_command(process, "status", "--json")
-        _, shown = await rosey_command(process, "config", "show", "--origin")
+        _, status = await process.command("status", "--json")
+        _, shown = await process.command("config", "show", "--origin")
     assert "keeper.careless" in process.log.read_text()
     assert heard
     written = {str(path): path.read_bytes() for path in process.directory.rglob("*") if path.is_file()}

@@ -16,7 +16,7 @@ import pytest
 import rosey_core
 from rosey_core.errors import RoseyError
 from rosey_core.testing.cytube import SimulatedCytube
-from rosey_core.testing.process import RoseyProcess
+from rosey_core.testing.process import RoseyProcess, alive
 from rosey_core.testing.viewer import Viewer
 
 
@@ -54,14 +54,6 @@ async def gone(pid: int) -> None:
     async with asyncio.timeout(10):
         while alive(pid):  # noqa: ASYNC110  nobody tells of it
             await asyncio.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process, and it is no dead one that nobody asked for yet."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except OSError:
-        return False
 
 
 @pytest.mark.timeout(300)
