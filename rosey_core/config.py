@@ -64,7 +64,8 @@ class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[channels.NAME]`: a room on a CyTube site, and who the bot is there.
 
     Without `password` the bot logs in as a guest; without `username` it only listens. `rejoin_after_kick`:
-    seconds until it comes back after a moderator kicked it, doubling up to an hour; 0 stays away.
+    seconds until it comes back after a moderator kicked it, doubling up to an hour; 0 stays away. `plugin_rank`: the
+    least rank in the room that may use `!plugin`, which restarts and parks plugins; 0 lets nobody.
     """
 
     room: str
@@ -74,6 +75,7 @@ class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     room_password: Secret | None = None
     proxy: Secret | str = ""
     prefix: str = "!"
+    plugin_rank: Annotated[float, Meta(ge=0)] = 0
     rejoin_after_kick: Annotated[float, Meta(ge=0)] = 60
     max_frame_mib: Annotated[int, Meta(ge=1, le=256)] = 16
     connect_timeout: Seconds = 15

@@ -94,6 +94,7 @@ class Daemon:
             listen=self._answer_queries,
             log=self._log,
         )
+        self._verbs = Verbs(self._running, self._house, self._tell)
         self._watch = LoopWatch(self._blocked, self._freed)
         self._ready_after = 0.0
 
@@ -116,8 +117,7 @@ class Daemon:
         if faults := preflight(self._loaded, start=True)[0]:
             raise ConfigError("\n".join(faults))
         secrets = {name: self._secrets(channel) for name, channel in self._config.channels.items()}
-        verbs = Verbs(self._running, self._house, self._tell)
-        control = self._control = Control(self._loaded.state, verbs.table, self._log)
+        control = self._control = Control(self._loaded.state, self._verbs.table, self._log)
         await control.start()
         try:
             # Not before the state directory is ours: another daemon of it has its nats-server in it.
@@ -167,7 +167,7 @@ class Daemon:
         house.load(known.values(), self._pipelines)
         for name, site in self._sites.items():
             rows, _ = commands_of(config, known.values(), name)
-            site.furnish(house, rows=rows, on_silence=config.on_silence)
+            site.furnish(house, rows=rows, on_silence=config.on_silence, control=self._verbs.chat)
         house.changed = self._look_again
         await self._listen()
         await bus.start()

@@ -18,7 +18,7 @@ from rosey_core.cytube.sender import Sender
 from rosey_core.cytube.session import Secrets, Session
 from rosey_core.events import StatsStatus
 from rosey_core.host.commands import Command
-from rosey_core.host.desk import Desk
+from rosey_core.host.desk import Control, Desk
 from rosey_core.host.house import House
 from rosey_core.pipeline import Pipeline, Publish
 from rosey_core.sequence import Sequence
@@ -74,9 +74,17 @@ class Site:
             log=log,
         )
 
-    def furnish(self, house: House, *, rows: Mapping[str, Command], on_silence: str) -> None:
+    def furnish(self, house: House, *, rows: Mapping[str, Command], on_silence: str, control: Control) -> None:
         """Connect the plugins, and the desk with its table of commands."""
-        self._desk = Desk(self.pipeline, house, prefix=self._config.prefix, rows=rows, log=self._log)
+        self._desk = Desk(
+            self.pipeline,
+            house,
+            prefix=self._config.prefix,
+            rows=rows,
+            control=control,
+            control_rank=self._config.plugin_rank,
+            log=self._log,
+        )
         self.pipeline.house = house
         self.pipeline.on_silence = on_silence
         self.pipeline.on_line = self._desk.line

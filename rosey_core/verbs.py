@@ -9,7 +9,7 @@ from typing import Any
 
 from rosey_core import __version__
 from rosey_core.control import Verb
-from rosey_core.errors import Unavailable
+from rosey_core.errors import RoseyError, Unavailable
 from rosey_core.host.house import House
 from rosey_core.reload import Running
 
@@ -67,6 +67,21 @@ class Verbs:
     async def _park(self, request: dict[str, Any]) -> None:
         self._must_be_ready()
         self._running.park(str(request.get("name", "")))
+
+    async def chat(self, words: tuple[str, ...]) -> str:
+        """Do what somebody says behind `!plugin`: `list`, or `restart`, `park` or `release` and a name."""
+        match words:
+            case ("list",):
+                rows = {row["name"]: row["state"] for row in self._plugins()}
+                return ", ".join(f"{name}: {state}" for name, state in rows.items()) or "no plugin is enabled"
+            case ("restart" | "park" | "release" as what, name):
+                try:
+                    await (self._park if what == "park" else self._restart)({"name": name})
+                except RoseyError as error:
+                    return " ".join(str(error).split())[:300]
+                return f"{name}: done"
+            case _:
+                return "say list, or restart, park or release and a plugin's name"
 
     def _must_be_ready(self) -> None:
         if not self._tell()["ready_after"]:

@@ -18,7 +18,7 @@ from rosey_core.channel.channel import Channel
 from rosey_core.config import ChannelConfig, Config, PluginConfig, Secret
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict
 from rosey_core.errors import PluginError, Unavailable
-from rosey_core.events import ChatMessage
+from rosey_core.events import ChatMessage, UserJoined
 from rosey_core.host import dispatch
 from rosey_core.host.check import commands_of
 from rosey_core.host.desk import Desk
@@ -163,7 +163,11 @@ async def opened(tmp_path: Path, *names: str, **plugins: PluginConfig) -> AsyncI
     port = FakePort()
     house.load(known.values(), {"cytube": port})
     rows, _ = commands_of(config, known.values(), "cytube")
-    desk = Desk(port, house, prefix="!", rows=rows, log=structlog.get_logger())
+
+    async def control(words: tuple[str, ...]) -> str:
+        return f"did {words}"
+
+    desk = Desk(port, house, prefix="!", rows=rows, control=control, control_rank=3, log=structlog.get_logger())
     ticker = asyncio.create_task(house.budgets.run())
     home = Open(house, port, desk)
     house.start()
@@ -257,6 +261,16 @@ async def test_help(tmp_path: Path) -> None:
             "Commands: !echo, !help. !help NAME tells more.",
             "!echo TEXT: Says TEXT back.",
         ]
+
+
+async def test_plugins_from_chat(tmp_path: Path) -> None:
+    """`!plugin` is for those who have the rank, and for others it is no command at all."""
+    async with opened(tmp_path, "echo") as home:
+        home.port.state.apply(UserJoined("boss", 3))
+        home.port.state.apply(UserJoined("bob", 2.5))
+        home.desk.line(line("!plugin park echo", user="bob"))
+        home.desk.line(line("!plugin restart echo", user="boss"))
+        assert await home.port.wait_said(1) == ["did ('restart', 'echo')"]
 
 
 async def test_a_command_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def table(
         names = (renamed,) if renamed else (spec.name, *spec.aliases)
         for name in names:
             row = Command(names[0], plugin, spec)
-            before = "rosey itself" if name == HELP else rows[name].plugin if name in rows else None
+            before = "rosey itself" if name in OWN else rows[name].plugin if name in rows else None
             if before is None:
                 rows[name] = row
             elif before != plugin:
@@ -103,6 +103,9 @@ def table(
 
 
 HELP = "help"
+PLUGIN = "plugin"
+OWN = frozenset((HELP, PLUGIN))
+"""Commands that are rosey's own."""
 
 
 def help_text(rows: Mapping[str, Command], prefix: str, rank: float, wanted: str = "") -> str:

@@ -6,19 +6,23 @@ Questions run beside the lanes, each in a task of its own, so that a slow answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.actions import SendMessage
 from rosey_core.envelope import NormalizedEvent
 from rosey_core.errors import PluginError, Unavailable
-from rosey_core.host.commands import HELP, Command, CommandCall, Cooldowns, help_text, parse, words
+from rosey_core.host.commands import HELP, PLUGIN, Command, CommandCall, Cooldowns, help_text, parse, words
 
 if TYPE_CHECKING:
     from rosey_core.host.context import Port
     from rosey_core.host.house import House, Place
+
+
+Control = Callable[[tuple[str, ...]], Awaitable[str]]
+"""Does what the words behind `!plugin` say, and tells what became of it."""
 
 
 class Desk:
@@ -29,6 +33,8 @@ class Desk:
         house: the plugins.
         prefix: what a command starts with.
         rows: the channel's table of commands; another may take its place.
+        control: answers to what stands behind `!plugin`.
+        control_rank: who may ask that, by rank; 0 for nobody.
         log: bound to the channel's name.
     """
 
@@ -39,11 +45,15 @@ class Desk:
         *,
         prefix: str,
         rows: Mapping[str, Command],
+        control: Control,
+        control_rank: float,
         log: FilteringBoundLogger,
     ) -> None:
         self._port = port
         self._house = house
         self._prefix = prefix
+        self._control = control
+        self._control_rank = control_rank
         self._log = log
         self._cooldowns = Cooldowns()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,15 +72,25 @@ class Desk:
             text = help_text(self.rows, self._prefix, rank, rest.partition(" ")[0])
             self._port.act(SendMessage(text=text), plugin="rosey", reply=True)
             return
+        if name == PLUGIN and self._control_rank and rank >= self._control_rank:
+            self._spawn(self._change(rest), name)
+            return
         row = self.rows.get(name)
         if row is None or rank < row.spec.rank:
             return
         if not self._cooldowns.take(row, user, asyncio.get_running_loop().time()):
             return
         call = CommandCall(user, rank, row.spec.name, words(rest), rest, self._port.name, event)
-        task = asyncio.get_running_loop().create_task(self._ask(row, call), name=f"command {row.name}")
+        self._spawn(self._ask(row, call), row.name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"command {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _change(self, rest: str) -> None:
+        text = await self._control(words(rest))
+        self._port.act(SendMessage(text=text), plugin="rosey", reply=True)
 
     async def _ask(self, row: Command, call: CommandCall) -> None:
         place = self._house.places.get((row.plugin, self._port.name))

@@ -169,3 +169,23 @@ async def test_without_and_safe(cytube: SimulatedCytube, make: Any) -> None:
     code, output = await process.command("run", "--without", "ecko")
     assert code == 78
     assert "did you mean echo?" in output
+
+
+async def test_from_the_room(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """Who has the rank that the owner wrote parks and releases a plugin by `!plugin`; others don't."""
+    async with make(cytube.url, "echo", channel="plugin_rank = 5") as process:
+        await process.started()
+        await process.until("it has joined", in_the_room)
+        async with Viewer(cytube.url, "movienight", "Olive", password="pw") as olive:
+            await alice.say("!plugin park echo")
+            for text, answer in (
+                ("!plugin list", "echo: running"),
+                ("!plugin park echo", "echo: done"),
+                ("!plugin park echo", "echo does not run"),
+                ("!plugin release ecko", "ecko is not enabled: rosey plugins enable ecko"),
+                ("!plugin release echo", "echo: done"),
+            ):
+                await olive.say(text)
+                assert await said(alice) == answer
+                cytube.room.say_as("bob", "so that it is no loop")
+        await process.until("echo runs", lambda s: states(s)["echo"] == "running")
