@@ -1,10 +1,10 @@
 """One channel's step, the page to read first: draft -> event -> state -> judges -> everyone.
 
-`session` hands over drafts in the order in which CyTube sent them, and each goes through here alone and whole:
+`session` hands over drafts in the order in which CyTube sent them, all that wait, and each goes through here whole:
 
 1. the state takes it, and the sender, for its receipts;
 2. it becomes an event: time, id, `seq`, what only the state knows;
-3. a live chat line is asked of the judges; later events of this channel wait behind it;
+3. live chat lines are asked of the judges, all of them in one question; later events of this channel wait behind;
 4. it is told: to the lanes (plugins), the bus (everybody else), and a command to its owner.
 
 After step 3 an event never changes, and everyone sees the same one.
@@ -26,7 +26,7 @@ from rosey_core.clock import WallClock
 from rosey_core.cytube.sender import Sender
 from rosey_core.cytube.translate import Draft
 from rosey_core.cytube.waiting import Priority
-from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, encode
+from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict, encode
 from rosey_core.events import (
     ChatMessage,
     ConnectionJoined,
@@ -110,8 +110,7 @@ class Pipeline:
         self._record = (0, 0)
         self._same_ms = 0
         self._same: dict[tuple[str, str], int] = {}
-        self._judging = False
-        self._behind: list[Data] = []
+        self._held: list[NormalizedEvent] | None = None
 
     @property
     def seen(self) -> int:
@@ -121,25 +120,26 @@ class Pipeline:
     async def hear(self, drafts: list[Draft]) -> None:
         """Take what CyTube sent, in order. Nothing that goes wrong with one draft stops the next."""
         now = asyncio.get_running_loop().time
+        judges, lines = self._judges, list[NormalizedEvent]()
         for draft in drafts:
             try:
                 event = self._observe(draft)
-                data = event.data
-                if type(data) is ChatMessage and event.metadata is NOTHING:
-                    self._guard.heard(data.username, now())
-                    try:
-                        if self._judges:
-                            event = await self._judged(event)
-                        self._tell(event)
-                    finally:
-                        self._tell_behind()
-                    if not _stopped(event):
-                        self.on_line(event)
-                else:
-                    self._tell(event)
+                live = type(event.data) is ChatMessage and event.metadata is NOTHING
+                if live:
+                    self._guard.heard(event.data.username, now())
+                    if judges:
+                        lines.append(event)
+                if lines:
+                    self._held = self._held or []
+                    self._held.append(event)
+                    continue
+                self._tell(event)
+                if live:
+                    self.on_line(event)
             except Exception:
-                self.failures += 1
-                self._log.exception("pipeline.failed", draft=type(draft.data).__name__)
+                self._failed(draft.data)
+        if lines:
+            await self._judged(judges, lines)
 
     def look_again(self) -> None:
         """Look who wants what and who judges: a plugin came or went."""
@@ -148,10 +148,11 @@ class Pipeline:
 
     def tell(self, data: Data) -> None:
         """Tell an event of our own, such as `stats.status`. It overtakes no line that judges still look at."""
-        if self._judging:
-            self._behind.append(data)
-            return
-        self._tell(self._envelope(data, self._clock(), NOTHING, ""))
+        event = self._envelope(data, self._clock(), NOTHING, "")
+        if self._held is None:
+            self._tell(event)
+        else:
+            self._held.append(event)
 
     def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
         """Queue an action of a plugin."""
@@ -168,18 +169,33 @@ class Pipeline:
 
     # --- the steps ---
 
-    async def _judged(self, event: NormalizedEvent) -> NormalizedEvent:
-        self._judging = True
+    async def _judged(self, judges: tuple[Judge, ...], lines: list[NormalizedEvent]) -> None:
+        """Ask the judges of all lines at once, then tell what is held back. What nobody judged is no command."""
+        verdicts: dict[int, Verdict | None] = {}
         try:
-            verdict = await ask_all(self._judges, event, on_silence=self.on_silence)
+            said = await ask_all(judges, lines, on_silence=self.on_silence)
+            verdicts = {line.seq: verdict for line, verdict in zip(lines, said, strict=True)}
+        except Exception:
+            self._failed(lines[0].data)
         finally:
-            self._judging = False
-        return msgspec.structs.replace(event, metadata=Metadata(verdict=verdict)) if verdict is not None else event
+            for event in self._held or ():  # it may grow meanwhile
+                self._tell_judged(event, verdicts)
+            self._held = None
 
-    def _tell_behind(self) -> None:
-        behind, self._behind = self._behind, []
-        for data in behind:
-            self.tell(data)
+    def _tell_judged(self, event: NormalizedEvent, verdicts: dict[int, Verdict | None]) -> None:
+        verdict = verdicts.get(event.seq)
+        try:
+            if verdict is not None:
+                event = msgspec.structs.replace(event, metadata=Metadata(verdict=verdict))
+            self._tell(event)
+            if event.seq in verdicts and not (verdict and verdict.stop):
+                self.on_line(event)
+        except Exception:
+            self._failed(event.data)
+
+    def _failed(self, data: Data) -> None:
+        self.failures += 1
+        self._log.exception("pipeline.failed", draft=type(data).__name__)
 
     def _observe(self, draft: Draft) -> NormalizedEvent:
         data: Any = draft.data
@@ -247,11 +263,6 @@ class Pipeline:
             subject = self._subjects[kind] = platform_event(self.name, kind)
         if not self._publish(subject, payload, self.name, event.seq) and kind != "core.too_big":
             self.tell(CoreTooBig(event_type=kind, size=len(payload)))
-
-
-def _stopped(event: NormalizedEvent) -> bool:
-    verdict = event.metadata.verdict
-    return verdict is not None and verdict.stop
 
 
 def _priority(action: Action, *, reply: bool) -> Priority:

@@ -25,7 +25,7 @@ from rosey_core.host.desk import Desk
 from rosey_core.host.home import Counts
 from rosey_core.host.house import House
 from rosey_core.host.inside import Inside
-from rosey_core.host.judges import ask_all
+from rosey_core.host.judges import PAUSE, REST, SECONDS, ask_all
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import survey
 from rosey_core.receipt import Receipt
@@ -356,18 +356,18 @@ async def test_judges(tmp_path: Path) -> None:
         judges = home.house.judges("cytube")
         assert [judge.name for judge in judges] == ["sleepy", "censor"]
         # The sleeper uses up the time; who answers at once is heard all the same.
-        assert await ask_all(judges, line("spam"), on_silence="pass") == Verdict(True, "spam", "censor")
-        assert await ask_all(judges, line("fine"), on_silence="pass") is None
-        stopped = await ask_all(judges, line("hello"), on_silence="stop")
-        assert stopped == Verdict(stop=True, reason="sleepy did not answer", judge="sleepy")
+        spam = Verdict(True, "spam", "censor")
+        assert await ask_all(judges, [line("spam"), line("fine")], on_silence="pass") == [spam, None]
+        stopped = Verdict(stop=True, reason="sleepy did not answer", judge="sleepy")
+        assert await ask_all(judges, [line("hello"), line("spam")], on_silence="stop") == [stopped, spam]
 
 
 async def test_a_verdict_that_can_not_be_told(tmp_path: Path) -> None:
     """It is a failure of the judge, and no opinion: the line goes on to everybody."""
     async with opened(tmp_path, "badverdict") as home:
         judges = home.house.judges("cytube")
-        for text in ("object", "half", "no verdict at all"):
-            assert await ask_all(judges, line(text), on_silence="pass") is None
+        lines = [line(text) for text in ("object", "half", "no verdict at all")]
+        assert await ask_all(judges, lines, on_silence="pass") == [None] * 3
         assert home.counts("badverdict").errors == 3
 
 
@@ -376,20 +376,25 @@ async def test_a_judge_does_not_pay_for_others(tmp_path: Path) -> None:
     async with opened(tmp_path, "censor") as home:
         judges = home.house.judges("cytube")
         for _ in range(3):
-            asking = asyncio.create_task(ask_all(judges, line("spam"), on_silence="pass"))
+            asking = asyncio.create_task(ask_all(judges, [line("spam")], on_silence="pass"))
             await asyncio.sleep(0)
             time.sleep(0.4)  # noqa: ASYNC251  the point
-            assert await asking == Verdict(stop=True, reason="spam", judge="censor")
+            assert await asking == [Verdict(stop=True, reason="spam", judge="censor")]
         assert home.counts("censor").overdue == 0
 
 
 async def test_a_sleeping_judge_is_left_alone(tmp_path: Path) -> None:
-    """After three time-outs in a row a judge is not asked for a minute, so that chat is not slowed for ever."""
+    """After a time-out a judge is not asked for a second, after three for a minute: chat is not slowed for ever."""
     async with opened(tmp_path, "sleepy") as home:
         judges = home.house.judges("cytube")
-        for _ in range(3):
-            await ask_all(judges, line("x"), on_silence="pass")
-        assert judges[0].rest(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time
+        await ask_all(judges, [line("x")], on_silence="pass")
+        assert 0 < judges[0].rest(now()) <= PAUSE
+        await ask_all(judges, [line("x")], on_silence="pass")
+        assert home.counts("sleepy").overdue == 1  # it was not asked
+        for _ in range(2):
+            await judges[0].ask([line("x")], SECONDS)
+        assert PAUSE < judges[0].rest(now()) <= REST
         told = home.house.places["sleepy", "cytube"].status()
         assert told["state"] == "running"
         assert told["overdue"] == 3

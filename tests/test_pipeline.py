@@ -107,27 +107,23 @@ def line(text: str, user: str = "bob", *, at: int = 5000) -> ChatMessage:
 
 
 class FakeJudge:
-    """A judge of one verdict, after a time."""
+    """A judge of one verdict for each text, after a time; lists of texts are what it was asked."""
 
     def __init__(self, answer: Callable[[str], Verdict | None], seconds: float = 0.0) -> None:
         self.answer, self.seconds = answer, seconds
         self.name = "fake"
-        self.asked: list[str] = []
+        self.asked: list[list[str]] = []
 
     def rest(self, now: float) -> float:
         """Never."""
         assert now >= 0
         return 0.0
 
-    def answered(self, *, late: bool, now: float) -> None:
-        """Nothing is counted here."""
-
-    async def ask(self, event: NormalizedEvent, seconds: float) -> Verdict | None:
-        """Answer after a time."""
-        self.asked.append(event.data.text)
-        async with asyncio.timeout(seconds):
-            await asyncio.sleep(self.seconds)
-        return self.answer(event.data.text)
+    async def ask(self, events: list[NormalizedEvent], seconds: float) -> list[Verdict | None]:
+        """Answer after a time, or not in time."""
+        self.asked.append([event.data.text for event in events])
+        await asyncio.sleep(min(self.seconds, seconds))
+        return [self.answer(event.data.text) for event in events] if self.seconds <= seconds else []
 
 
 def judged_by(rig: Rig, judge: FakeJudge) -> None:
@@ -210,7 +206,45 @@ def test_order_is_kept_behind_a_judge(tmp_path: Path) -> None:
         assert rig.types == ["chat.message", "user.joined", "chat.message"]
         return asyncio.get_running_loop().time() - began
 
-    assert virtual(tmp_path, scenario) == pytest.approx(0.5)
+    assert virtual(tmp_path, scenario) == pytest.approx(0.25)
+
+
+async def test_what_waits_is_judged_by_one_question(rig: Rig) -> None:
+    """Each line has a verdict of its own, all are told in their order, and what is no live line is not asked for."""
+    judge = FakeJudge(lambda text: Verdict(stop="rude" in text, reason=text) if text != "!c" else None)
+    judged_by(rig, judge)
+    await rig.hear(UserJoined("eve", 1), line("!a rude"), UserJoined("bob", 1), line("!b nice"), line("!c"))
+    assert judge.asked == [["!a rude", "!b nice", "!c"]]
+    assert rig.types == ["user.joined", "chat.message", "user.joined", "chat.message", "chat.message"]
+    assert [event.seq for event in rig.published] == [1, 2, 3, 4, 5]
+    verdicts = [event.metadata.verdict for event in rig.published if event.event_type == "chat.message"]
+    assert [verdict and verdict.reason for verdict in verdicts] == ["!a rude", "!b nice", None]
+    assert rig.commands == ["!b nice", "!c"]
+
+
+async def test_a_judge_that_breaks(rig: Rig) -> None:
+    """A fault of ours while lines are judged is counted; they are told to all, and are no commands."""
+
+    def faulty(_: str) -> Verdict | None:
+        raise ValueError("a fault")
+
+    judged_by(rig, FakeJudge(faulty))
+    await rig.hear(line("!echo one"), UserJoined("eve", 1))
+    assert rig.pipeline.failures == 1
+    assert rig.types == ["chat.message", "user.joined"]
+    assert rig.commands == []
+    await rig.hear(UserJoined("bob", 1))
+    assert rig.types[2:] == ["user.joined"]
+
+
+async def test_order_around_judged_lines_that_are_too_big(tmp_path: Path) -> None:
+    """`core.too_big` comes behind all that was held back, since its number is later."""
+    rig = Rig(tmp_path, biggest=500)
+    judged_by(rig, FakeJudge(lambda _: None))
+    await rig.hear(line("x" * 1000), UserJoined("eve", 1), StatsUsercount(connected=1))
+    assert rig.types == ["user.joined", "stats.high_water", "stats.usercount", "core.too_big"]
+    numbers = [event.seq for event in rig.published]
+    assert numbers == sorted(numbers)
 
 
 def test_silence_may_stop(tmp_path: Path) -> None:
@@ -269,7 +303,7 @@ def test_nothing_overtakes_a_judged_line(tmp_path: Path) -> None:
         assert rig.types == []
         await hearing
         rig.pipeline.tell(StatsUsercount(connected=2))
-        assert rig.types == ["chat.message", "stats.usercount", "chat.message", "stats.usercount"]
+        assert rig.types == ["chat.message", "chat.message", "stats.usercount", "stats.usercount"]
         numbers = [event.seq for event in rig.published]
         assert numbers == sorted(numbers)
         return 0

@@ -155,6 +155,7 @@ def test_times_and_numbers() -> None:
     ]
     first, longest = supervisor.BACK_OFF
     for sentence in (
+        f"A judge that was late is not asked for {judges.PAUSE:g} s",
         f"late {judges.STRIKES} times in a row is not asked for {judges.REST:g} s",
         f"under way at once, from the worker: {workers.AT_ONCE}.",
         f"A message: {MAX_PAYLOAD >> 20} MiB",

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from rosey_core.envelope import NormalizedEvent
+from rosey_core.envelope import NormalizedEvent, Verdict
 from rosey_core.host.commands import CommandCall
 
 START_SECONDS = 30.0
@@ -19,6 +19,9 @@ STOP_SECONDS = 5.0
 COMMAND_SECONDS = 10.0
 QUERY_SECONDS = 2.0
 JUDGE_SECONDS = 5.0
+
+Say = Callable[[Verdict | str | None], None]
+"""Takes what a judge says of one line after another: a verdict, `None` for no opinion, or why it failed there."""
 
 Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[None]]
 """Takes the next events of a channel, a list of 1 to 256; its return means handled. It does not raise."""
@@ -70,8 +73,8 @@ class Home(Protocol):
     async def query(self, channel: str, name: str, args: Mapping[str, Any]) -> Any:
         """What the plugin answers to a query; it has 2 s."""
 
-    async def judge(self, event: NormalizedEvent) -> Any:
-        """What the plugin says of a line."""
+    async def judge(self, events: Sequence[NormalizedEvent], say: Say) -> None:
+        """Say what the plugin says of these lines of one channel, for each in order."""
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

@@ -28,7 +28,7 @@ from rosey_core.host.describe import load
 from rosey_core.host.expected import Expected
 from rosey_core.host.home import STOP_SECONDS, Counts, Home
 from rosey_core.host.inside import Inside
-from rosey_core.host.judges import STRIKES, Judge
+from rosey_core.host.judges import Judge
 from rosey_core.host.lane import Lane
 from rosey_core.host.life import ALIVE, Life
 from rosey_core.host.orders import Orders, secrets_of
@@ -70,7 +70,7 @@ class Place:
         """The place as `rosey status` shows it."""
         reason = self.life.reason
         if self.judge is not None and (seconds := self.judge.rest(asyncio.get_running_loop().time())):
-            reason = f"as a judge it was late {STRIKES} times and is not asked for {seconds:.0f} s"
+            reason = f"as a judge it was late {self.judge.late} times and is not asked for {seconds:.0f} s"
         counts = self.life.home.counts if self.life.home else Counts()
         return {
             "channel": self.channel,

@@ -6,7 +6,7 @@ The daemon has one for each plugin that runs inside, and a worker for its own.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.envelope import NormalizedEvent, Verdict
-from rosey_core.errors import PluginError, told
+from rosey_core.errors import PluginError, Unavailable, told
 from rosey_core.grants import may_read
 from rosey_core.host.budget import Budgets
 from rosey_core.host.commands import CommandCall
@@ -28,6 +28,7 @@ from rosey_core.host.home import (
     START_SECONDS,
     Counts,
     Deliver,
+    Say,
 )
 from rosey_core.host.queries import queries_of
 from rosey_core.manifest import COMMAND, Manifest, marked
@@ -147,15 +148,28 @@ class Inside:
             f"query {name}", lambda: query.function(ctx, **arguments), seconds=QUERY_SECONDS, expected=True
         )
 
-    async def judge(self, event: NormalizedEvent) -> Any:
-        """What it says of a line."""
-        said = await self._dispatch.hook("judge", self.context(event.channel), event, seconds=JUDGE_SECONDS)
+    async def judge(self, events: Sequence[NormalizedEvent], say: Say) -> None:
+        """Say what it says of these lines, one after another."""
+        ctx = self.context(events[0].channel)
+        for event in events:
+            try:
+                verdict = await self._verdict(ctx, event)
+            except Unavailable:
+                raise
+            except PluginError as error:
+                say(str(error))
+            else:
+                say(verdict)
+
+    async def _verdict(self, ctx: Context, event: NormalizedEvent) -> Verdict | None:
+        said = await self._dispatch.hook("judge", ctx, event, seconds=JUDGE_SECONDS)
         try:
             # It goes into the event, which everyone gets: what JSON can't say would be the line's end.
-            return _verdict.decode(msgspec.json.encode(said))
+            verdict: Verdict | None = _verdict.decode(msgspec.json.encode(said))
         except Exception as error:
             self._dispatch.failed(error, "judge")
             raise PluginError(f"{self.name} gave a verdict that is none: {told(error)}") from error
+        return verdict
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

@@ -1,8 +1,9 @@
 """Judges: plugins that decide which chat lines other plugins may act on.
 
-They are asked one after another in the operator's order, 250 ms for all together; the first verdict counts. A
-judge that fails or is late has no opinion, unless the owner wrote `on_silence = "stop"`. Three late answers in a
-row, and a judge is not asked for a minute.
+They are asked one after another in the operator's order, each of all lines that wait, 250 ms for all together; the
+first verdict on a line counts. A judge that fails or is late has no opinion, unless the owner wrote
+`on_silence = "stop"`. One that was late is not asked for a second, so that what waited meanwhile does not wait again;
+after three times in a row, for a minute.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.envelope import NormalizedEvent, Verdict
-from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import PluginError
 from rosey_core.host.home import Home
 
 SECONDS = 0.25
 LAG = 0.01
+PAUSE = 1.0
 STRIKES = 3
 REST = 60.0
 
@@ -30,13 +32,16 @@ class Judge:
         name: the plugin's name.
         home: the plugin; it has the hook `judge`.
         log: bound to the plugin's name and the channel's.
+
+    Attributes:
+        late: how often in a row it was late.
     """
 
     def __init__(self, name: str, home: Home, log: FilteringBoundLogger) -> None:
         self.name = name
         self._home = home
         self._log = log
-        self._late = 0
+        self.late = 0
         self._resting_until = 0.0
 
     def rest(self, now: float) -> float:
@@ -46,19 +51,25 @@ class Judge:
     def answered(self, *, late: bool, now: float) -> None:
         """Count an answer."""
         if not late:
-            self._late = 0
+            self.late = 0
             return
         self._home.overran("judge")
-        self._late += 1
-        if self._late >= STRIKES:
-            self._late, self._resting_until = 0, now + REST
+        self.late += 1
+        rest = REST if self.late >= STRIKES else PAUSE
+        self._resting_until = now + rest
+        if rest == REST:
             self._log.error("judge.resting", seconds=REST)
 
-    async def ask(self, event: NormalizedEvent, seconds: float) -> object:
-        """The judge's own answer. Raises `TimeoutError` after `seconds`, in which the loop was there for it."""
+    async def ask(self, events: Sequence[NormalizedEvent], seconds: float) -> list[Verdict | str | None]:
+        """What it says of the lines within `seconds` in which the loop was there for it; fewer when it says no more.
+
+        Each is a verdict, `None` for no opinion, or why it failed there.
+        """
         time = asyncio.get_running_loop().time
+        said: list[Verdict | str | None] = []
         # In a task of its own: a judge that swallows its cancellation must not hold the channel.
-        task = asyncio.get_running_loop().create_task(self._home.judge(event), name=f"judge {self.name}")
+        work = self._home.judge(events, said.append)
+        task = asyncio.get_running_loop().create_task(work, name=f"judge {self.name}")
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             left = seconds
@@ -66,37 +77,45 @@ class Judge:
                 due = time() + left
                 await asyncio.wait((task,), timeout=left)
                 if task.done():
-                    return task.result()
+                    break
                 left = min(left, time() - due)  # somebody else held up the loop for so long
-            raise TimeoutError
         finally:
             task.cancel()
+        if said:
+            self.answered(late=False, now=time())
+        elif task.done():
+            error = None if task.cancelled() else task.exception()
+            if not isinstance(error, PluginError):
+                self._log.error("judge.failed", exc_info=error)
+        elif seconds > SECONDS / 2:  # else those before it used the time up
+            self.answered(late=True, now=time())
+        return said[:]
 
 
-async def ask_all(judges: Sequence[Judge], event: NormalizedEvent, *, on_silence: str) -> Verdict | None:
-    """The first verdict on a line, or `None`."""
+async def ask_all(
+    judges: Sequence[Judge], lines: Sequence[NormalizedEvent], *, on_silence: str
+) -> list[Verdict | None]:
+    """For each line the first verdict on it, or `None`."""
     time = asyncio.get_running_loop().time
     end = time() + SECONDS
-    silent = ""
+    verdicts: list[Verdict | None] = [None] * len(lines)
+    silent = [""] * len(lines)
     for judge in judges:
+        unjudged = [number for number, verdict in enumerate(verdicts) if verdict is None]
+        if not unjudged:
+            break
         now = time()
-        if judge.rest(now):
-            silent = silent or judge.name
-            continue
-        given = end - now
-        try:
-            answer = await judge.ask(event, max(2 * LAG, given))
-        except (TimeoutError, Unavailable):
-            if given > SECONDS / 2:  # else those before it used the time up
-                judge.answered(late=True, now=time())
-            silent = silent or judge.name
-            continue
-        except PluginError:
-            silent = silent or judge.name
-            continue
-        judge.answered(late=False, now=now)
-        if isinstance(answer, Verdict):
-            return msgspec.structs.replace(answer, judge=judge.name)
-    if silent and on_silence == "stop":
-        return Verdict(stop=True, reason=f"{silent} did not answer", judge=silent)
-    return None
+        said: list[Verdict | str | None] = []
+        if not judge.rest(now):
+            said = await judge.ask([lines[number] for number in unjudged], max(2 * LAG, end - now))
+        missing = ["no answer"] * (len(unjudged) - len(said))
+        for number, answer in zip(unjudged, (*said, *missing), strict=True):
+            if isinstance(answer, Verdict):
+                verdicts[number] = msgspec.structs.replace(answer, judge=judge.name)
+            elif answer is not None:
+                silent[number] = silent[number] or judge.name
+    if on_silence == "stop":
+        for number, name in enumerate(silent):
+            if name and verdicts[number] is None:
+                verdicts[number] = Verdict(stop=True, reason=f"{name} did not answer", judge=name)
+    return verdicts

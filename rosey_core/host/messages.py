@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from rosey_core.channel.channel import ChannelSnapshot
-from rosey_core.envelope import NormalizedEvent, decode
+from rosey_core.envelope import NormalizedEvent, Verdict, decode
 from rosey_core.errors import NotReady, PluginError, Unavailable
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.home import Counts
@@ -81,10 +81,13 @@ class Asked(msgspec.Struct):
 
 
 class Judged(msgspec.Struct):
-    """`hook.CHANNEL.judge`: a chat line. The answer is a verdict, or null."""
+    """`hook.CHANNEL.judge`: the chat lines that wait, at least one.
+
+    The answer is a list with one for each, in order: a verdict, null for no opinion, or why it failed there, as text.
+    """
 
     session: str
-    event: msgspec.Raw
+    events: list[msgspec.Raw]
 
 
 class Commanded(msgspec.Struct):
@@ -138,6 +141,7 @@ class Answer(msgspec.Struct):
 encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer)
 _counts = msgspec.json.Decoder(Counts | None)
+verdicts_of = msgspec.json.Decoder(list[Verdict | str | None]).decode
 
 
 def good(result: Any = None) -> bytes:
@@ -185,6 +189,6 @@ def raw_result_of(payload: bytes) -> msgspec.Raw:
     raise (Unavailable if why.code == "unavailable" else PluginError)(why.message)
 
 
-def events_of(message: Events) -> list[NormalizedEvent]:
+def events_of(message: Events | Judged) -> list[NormalizedEvent]:
     """The events of a list, typed."""
     return [decode(event) for event in message.events]

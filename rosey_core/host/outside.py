@@ -15,14 +15,14 @@ from typing import Any, Protocol
 import msgspec
 
 from rosey_core import subjects
-from rosey_core.envelope import NormalizedEvent, Verdict
+from rosey_core.envelope import NormalizedEvent
 from rosey_core.envelope import encode as encode_event
 from rosey_core.errors import PluginError, Unavailable
 from rosey_core.grants import may_read
 from rosey_core.host import messages
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.context import Port
-from rosey_core.host.home import COMMAND_SECONDS, JUDGE_SECONDS, QUERY_SECONDS, START_SECONDS, Counts, Deliver
+from rosey_core.host.home import COMMAND_SECONDS, JUDGE_SECONDS, QUERY_SECONDS, START_SECONDS, Counts, Deliver, Say
 from rosey_core.host.hookspecs import hook_name
 from rosey_core.manifest import Description
 
@@ -91,6 +91,7 @@ class Outside:
         self._session: Session | None = None
         self._arrived = asyncio.Event()
         self._here = asyncio.Event()
+        self._silent = False  # it did not answer the last ping
         self._refused = 0
         self._told = ""  # the last error that its process told
 
@@ -107,6 +108,7 @@ class Outside:
             return
         self.gone()
         self._session = Session(hello.session, hello.pid)
+        self._silent = False
         self._arrived.set()
 
     async def arrival(self, ended: asyncio.Event) -> None:
@@ -133,7 +135,13 @@ class Outside:
 
     async def ping(self, seconds: float) -> None:
         """See that it lives. Raises `Unavailable`."""
-        told = messages.counts_of(await self._control("ping", messages.Control(self._now()), seconds))
+        try:
+            answer = await self._control("ping", messages.Control(self._now()), seconds)
+        except Unavailable:
+            self._silent = True
+            raise
+        self._silent = False
+        told = messages.counts_of(answer)
         news, self._told = told.last_error not in ("", self._told), told.last_error
         told.refused += self._refused
         told.last_error = told.last_error if news else self.counts.last_error
@@ -240,14 +248,20 @@ class Outside:
         message = messages.Asked(self._now(), name, dict(args))
         return messages.result_of(await self._hook(channel, "query", message, QUERY_SECONDS))
 
-    async def judge(self, event: NormalizedEvent) -> Any:
-        """What the plugin says of a line."""
-        message = messages.Judged(self._now(), msgspec.Raw(encode_event(event)))
-        answer = messages.raw_result_of(await self._hook(event.channel, "judge", message, JUDGE_SECONDS))
+    async def judge(self, events: Sequence[NormalizedEvent], say: Say) -> None:
+        """Say what the plugin says of these lines: one question, one answer."""
+        if self._silent:
+            raise Unavailable(f"{self.name} does not answer")
+        message = messages.Judged(self._now(), [msgspec.Raw(encode_event(event)) for event in events])
+        answer = messages.raw_result_of(await self._hook(events[0].channel, "judge", message, JUDGE_SECONDS))
         try:
-            return msgspec.json.decode(answer, type=Verdict | None)
+            said = messages.verdicts_of(answer)
         except msgspec.MsgspecError as error:
-            raise PluginError(f"{self.name} gave a verdict that is none: {error}") from None
+            raise PluginError(f"{self.name} gave verdicts that are none: {error}") from None
+        if len(said) != len(events):
+            raise PluginError(f"{self.name} gave {len(said)} verdicts on {len(events)} lines")
+        for each in said:
+            say(each)
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

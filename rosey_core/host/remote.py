@@ -21,11 +21,11 @@ from rosey_core.bus.questions import Questions
 from rosey_core.channel.channel import Channel
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
-from rosey_core.envelope import NormalizedEvent, decode
+from rosey_core.envelope import NormalizedEvent, Verdict
 from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.grants import may_read
 from rosey_core.host import messages
-from rosey_core.host.home import QUERY_SECONDS, STOP_SECONDS, Counts
+from rosey_core.host.home import JUDGE_SECONDS, QUERY_SECONDS, STOP_SECONDS, Counts
 from rosey_core.host.inside import Inside
 from rosey_core.receipt import Receipt
 
@@ -312,7 +312,13 @@ class Remote:
         return await self._home(channel).query(channel, message.name, message.args)
 
     async def _judge(self, channel: str, message: messages.Judged) -> Any:
-        return await self._home(channel).judge(decode(message.event))
+        said: list[Verdict | str | None] = []
+        try:
+            async with asyncio.timeout(JUDGE_SECONDS):
+                await self._home(channel).judge(messages.events_of(message), said.append)
+        except TimeoutError:
+            raise Unavailable(f"{self._plugin} judged for longer than {JUDGE_SECONDS:g} s") from None
+        return said
 
     def _home(self, channel: str) -> Inside:
         home = self._homes.get(channel)
