@@ -161,3 +161,21 @@ def test_what_was_said_in_time_counts() -> None:
         assert judge.late == 0
 
     virtual(scenario)
+
+
+def test_a_raid_of_lines() -> None:
+    """A judge that is slow and at work is asked for the rest, until every line has its verdict."""
+
+    class Home:
+        async def judge(self, events: list[NormalizedEvent], say: Callable[[Verdict | None], None]) -> None:
+            for _ in events:
+                await asyncio.sleep(0.005)
+                say(Verdict(stop=True))
+
+    async def scenario() -> None:
+        judge = Judge("near", cast("Any", Home()), structlog.get_logger())
+        verdicts = await ask_all((judge,), [line(f"{n}") for n in range(256)], on_silence="pass")
+        assert all(verdict is not None and verdict.stop for verdict in verdicts)
+        assert judge.late == 0
+
+    virtual(scenario)

@@ -19,6 +19,8 @@ from rosey_core.errors import PluginError
 from rosey_core.host.home import Home
 
 SECONDS = 0.25
+AT_WORK = 10
+"""Lines that a judge says something of in one question's time, when it is at work and not stuck."""
 LAG = 0.01
 PAUSE = 1.0
 STRIKES = 3
@@ -104,16 +106,20 @@ async def ask_all(
         unjudged = [number for number, verdict in enumerate(verdicts) if verdict is None]
         if not unjudged:
             break
-        now = time()
-        said: list[Verdict | str | None] = []
-        if not judge.rest(now):
-            said = await judge.ask([lines[number] for number in unjudged], max(2 * LAG, end - now))
-        missing = ["no answer"] * (len(unjudged) - len(said))
-        for number, answer in zip(unjudged, (*said, *missing), strict=True):
-            if isinstance(answer, Verdict):
-                verdicts[number] = msgspec.structs.replace(answer, judge=judge.name)
-            elif answer is not None:
-                silent[number] = silent[number] or judge.name
+        while unjudged:
+            now = time()
+            said: list[Verdict | str | None] = []
+            if not judge.rest(now):
+                said = await judge.ask([lines[number] for number in unjudged], max(2 * LAG, end - now))
+            missing = ["no answer"] * (len(unjudged) - len(said))
+            for number, answer in zip(unjudged, (*said, *missing), strict=True):
+                if isinstance(answer, Verdict):
+                    verdicts[number] = msgspec.structs.replace(answer, judge=judge.name)
+                elif answer is not None:
+                    silent[number] = silent[number] or judge.name
+            # Who is at work is asked for the rest: no raid of lines gets past a judge by its mere number.
+            unjudged = unjudged[len(said) :] if len(said) >= AT_WORK else []
+            end = max(end, time() + SECONDS) if unjudged else end
     if on_silence == "stop":
         for number, name in enumerate(silent):
             if name and verdicts[number] is None:
