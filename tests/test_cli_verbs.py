@@ -203,7 +203,7 @@ def test_plugins_of_a_daemon(home: Path) -> None:
         as_json = json.loads(rosey("plugins", "show", "echo", "--json").stdout)
     assert listed["echo", "cytube"]["state"] == "running"
     assert listed["echo", "other"]["reason"] == "no disk"
-    assert listed["logging", ""]["reason"] == "rosey was started without it; restart rosey"
+    assert listed["logging", ""]["reason"] == "rosey runs without it: rosey ctl reload"
     assert shown.startswith("echo: running in cytube\necho: waiting in other (no disk)\n")
     assert as_json["channels"]["other"] == {"state": "waiting", "reason": "no disk"}
 

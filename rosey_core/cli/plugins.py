@@ -12,6 +12,7 @@ from rosey_core.cli.options import configured, load, print_json, table
 from rosey_core.cli.status import ask_daemon
 from rosey_core.cli.unit import run_plugin
 from rosey_core.errors import NoAnswer, Unavailable
+from rosey_core.redact import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,11 +62,13 @@ def list_(config_path: Path | None, overrides: tuple[str, ...], *, as_json: bool
 def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_json: bool) -> None:
     """Show one plugin: how it is, what it does, asks for, keeps, and which settings it has.
 
-    With --json, "channels" says how it is in each channel of a daemon that runs.
+    Of one whose process ended it shows the last lines that this printed. With --json, "channels" says how it is in
+    each channel of a daemon that runs.
     """
     loaded = load(config_path, overrides, needed=False)
     plugin = known_or_refused(survey_now(loaded), name)
-    rows = list(_rows(plugin, running(loaded)))
+    told = running(loaded)
+    rows = list(_rows(plugin, told))
     if as_json:
         import msgspec
 
@@ -77,6 +80,8 @@ def show(config_path: Path | None, overrides: tuple[str, ...], name: str, *, as_
     for row in rows:
         place = f" in {row['channel']}" if row["channel"] else ""
         click.echo(f"{name}: {row['state']}{place}" + (f" ({row['reason']})" if row["reason"] else ""))
+    for line in next((row["log"] for row in told or () if row["name"] == name and row.get("log")), ()):
+        click.echo(f"  | {visible(line)}")
     if plugin.package:
         click.echo(f"from {plugin.package} {plugin.version}, {plugin.value}")
     if plugin.description is not None:
@@ -110,7 +115,7 @@ def _rows(plugin: Known, told: list[dict[str, Any]] | None) -> Iterable[dict[str
     places = [row for row in told or () if row["name"] == plugin.name]
     reason = plugin.reason
     if told is not None and not places and plugin.state == "ready":
-        reason = "rosey was started without it; restart rosey"
+        reason = "rosey runs without it: rosey ctl reload"
     for place in places or [{}]:
         yield {
             "name": plugin.name,

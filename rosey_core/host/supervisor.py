@@ -14,8 +14,10 @@ from rosey_core.host.home import START_SECONDS
 from rosey_core.host.life import Life
 from rosey_core.host.outside import Outside, Session
 
-BACK_OFF = (0.1, 1.0)
+BACK_OFF = (0.1, 0.5)
 """Seconds before it is started again, the first time and at most."""
+WORN_OUT = (60, 10.0)
+"""After so many short lives in a row it is started again only after so many seconds."""
 STEADY = 10.0
 """One that lived so many seconds was a good one."""
 TRIES = 5
@@ -67,7 +69,7 @@ class Supervisor(Life[Outside]):
 
     async def _keep(self, home: Outside) -> None:
         delay, longest = BACK_OFF
-        failures = 0
+        failures = short = 0
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -90,7 +92,8 @@ class Supervisor(Life[Outside]):
             if failures >= TRIES:
                 self.park(f"{TRIES} starts in vain; the last: {reason}")
                 return
-            delay = BACK_OFF[0] if loop.time() - began >= STEADY else min(2 * delay, longest)
+            short = 0 if loop.time() - began >= STEADY else short + 1
+            delay = WORN_OUT[1] if short > WORN_OUT[0] else min(2 * delay, longest) if short else BACK_OFF[0]
             self._become("restarting", reason)
             self._log.warning("plugin.restarting", reason=reason, again_in=round(delay, 2))
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  spreads load, hides nothing
