@@ -120,6 +120,7 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         (SMALL + '[plugins.a]\nrun = "unit"', '5:7: a unit logs in to NATS as "a": set nats_password = { file'),
         (SMALL + '[plugins.a]\nrun = "unit"', "5:7: a unit has to find NATS: set [nats] listen"),
         (SMALL + '[nats]\nlisten = "127.0.0.1:0"\n[plugins.a]\nrun = "unit"', "7:7: a unit has to find NATS"),
+        (SMALL + '[plugins.a]\nrun = "unit"\npython = "python3"', '6:10: "python" is for run = "process"'),
         (PROGRAM + 'run = "unit"', '7:7: "run" should be "process"'),
         (SMALL + '[plugins.a]\npath = "a\\n.py"', '5:8: "path" should be a path, and has a character'),
     ),

@@ -255,6 +255,9 @@ def _units(data: dict[str, Any]) -> Iterator[Problem]:
         if "nats_password" not in plugin:
             message = f'a unit logs in to NATS as "{name}": set nats_password = {{ file = "PATH" }} beside it'
             yield Problem(path, message)
+        if plugin.get("python"):
+            message = '"python" is for run = "process"; a unit says itself what it starts'
+            yield Problem((*path[:-1], "python"), message)
 
 
 def _path(table: dict[str, Any], path: Path) -> Iterator[Problem]:
