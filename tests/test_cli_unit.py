@@ -41,9 +41,8 @@ def test_beside_the_daemon(home: Path) -> None:
 
 def test_a_directory_of_its_own(home: Path) -> None:
     """What systemd names counts, also where the configuration says where the daemon's is."""
-    found = orders(
-        f'state_directory = "/var/lib/rosey"\n{LISTEN}{UNIT}', STATE_DIRECTORY="/var/lib/rosey-plugin/echo"
-    )
+    one = loaded('state_directory = "/var/lib/rosey"\n' + SMALL + LISTEN + UNIT)
+    found = orders_of(one, "echo", ENVIRON | {"STATE_DIRECTORY": "/var/lib/rosey-plugin/echo"})
     assert found.directory == "/var/lib/rosey-plugin/echo"
 
 

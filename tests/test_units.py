@@ -83,7 +83,7 @@ def test_what_both_share() -> None:
     """How they are started again, and everything that closes them; they differ in who they are."""
     daemon, plugin = map(settings, SERVICES)
     assert daemon["RestartPreventExitStatus"] == [str(BAD_CONFIG)]
-    for own in ("Description", "After", "ExecStart", "User", "SyslogIdentifier", "StateDirectory"):
+    for own in ("Description", "After", "Restart", "ExecStart", "User", "SyslogIdentifier", "StateDirectory"):
         assert daemon.pop(own) != plugin.pop(own)
     assert plugin.pop("DynamicUser") == ["yes"]
     assert plugin.pop("LoadCredential") == ["nats-%i:/etc/rosey/credentials/nats-%i"]

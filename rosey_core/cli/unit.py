@@ -47,6 +47,9 @@ def run_plugin(config_path: Path | None, overrides: tuple[str, ...], name: str) 
             asyncio.Runner(loop_factory=Loop).run(Unit(orders).run())
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except asyncio.CancelledError:
+        log.get("unit").error("unit.cancelled", plugin=name, reason="its plugin cancelled every task")
+        code = 1
     # What the plugin left behind keeps nothing.
     os._exit(code)
 

@@ -212,6 +212,37 @@ async def test_every_life_is_ended(home: Path, cytube: SimulatedCytube, units: l
         assert (own / "lives").read_text() == "start stop start stop start stop "
 
 
+CANCELLER = """\
+import asyncio
+
+from rosey_core.api import Manifest, Settings, hookimpl
+
+
+class Canceller:
+    manifest = Manifest(name="canceller", summary="Cancels every task.")
+
+    def __init__(self, settings: Settings) -> None:
+        pass
+
+    @hookimpl
+    def start(self) -> None:
+        for task in asyncio.all_tasks():
+            task.cancel()
+"""
+
+
+async def test_a_plugin_that_cancels_everything(home: Path, cytube: SimulatedCytube, units: list[Unit]) -> None:
+    """It ends its own process, with code 1 and a line that says so."""
+    (home / "canceller.py").write_text(CANCELLER)
+    text = CONFIG.format(site=cytube.url, port=free_port(), plugin="canceller") + 'path = "canceller.py"\n'
+    async with RoseyProcess(home, text.replace('"chat.read", "chat.send"', ""), environ=ENVIRON) as daemon:
+        units.append(unit := Unit(daemon, "canceller"))
+        await unit.start()
+        assert await unit.ended() == 1
+        assert "its plugin cancelled every task" in unit.log.read_text()
+        assert "Traceback" not in unit.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     (
