@@ -27,6 +27,7 @@ GRANTS = {
     "raiser": ("chat.read", "chat.send"),
     "hanger": ("chat.read", "chat.send"),
     "quitter": ("chat.read",),
+    "censor": ("chat.read", "judge"),
     "stubborn": ("chat.read", "chat.send", "judge"),
     "blocker": ("chat.read",),
     "hog": ("chat.read", "chat.send"),

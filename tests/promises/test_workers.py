@@ -105,6 +105,27 @@ async def test_frozen(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None
         await process.until("it hears what it missed", lambda _: "while it is frozen" in heard.read_text())
 
 
+async def test_a_frozen_judge(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """A judge in a process decides; stopped, it holds up no line for long; back, it decides again."""
+
+    async def answer(*texts: str) -> str:
+        for text in texts:
+            cytube.room.say_as("eve", f"!echo {text}")
+        return str(await alice.expect_line(lambda name, _: name == "Rosey"))
+
+    async with make(cytube.url, "echo", "censor") as process:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.started()
+        assert await answer("spam", "ham") == "ham"
+        judge = pid_of(process, "censor")
+        os.kill(judge, signal.SIGSTOP)
+        assert await answer("some more spam") == "some more spam"
+        assert row_of(await process.ask(), "censor")["overdue"] == 1
+        cytube.room.say_as("eve", "so that it looks like no loop")
+        await back(process, "censor", judge, 40)
+        assert await answer("spam again", "eggs") == "eggs"
+
+
 async def test_nats_is_killed(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
     """Workers stay alive, are connected again, and get the rest of their lanes once."""
     async with make(cytube.url, "echo", "recorder") as process:
