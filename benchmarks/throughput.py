@@ -159,6 +159,9 @@ username = "Rosey"
 password = {{ env = "BENCH_PASSWORD" }}
 [nats.users.bench]
 password = {{ env = "BENCH_PASSWORD" }}
+grant = ["query:bench0"]
+"""
+BUNDLED = """
 [plugins.echo]
 enabled = true
 grant = ["chat.read", "chat.send"]
@@ -169,9 +172,11 @@ grant = ["chat.read", "media.read"]
 PLUGIN = """
 [plugins.bench{number}]
 enabled = true
+run = "{run}"
 grant = ["chat.read"]
 """
 PASSWORD = token_hex(8)
+ENVIRON = {"BENCH_PASSWORD": PASSWORD, "PYTHONPATH": os.pathsep.join((str(HERE / "plugins"), str(HERE)))}
 
 
 class Bot(NamedTuple):
@@ -189,9 +194,8 @@ async def rosey(lines: int, seconds: float, plugins: int) -> Bot:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rosey-bench-")))
         feed = await stack.enter_async_context(program(str(HERE / "feed.py")))
         site = await feed.answer()
-        config = CONFIG.format(site=site) + "".join(PLUGIN.format(number=number) for number in range(plugins))
-        environ = {"BENCH_PASSWORD": PASSWORD, "PYTHONPATH": os.pathsep.join((str(HERE / "plugins"), str(HERE)))}
-        bot = RoseyProcess(directory, config, environ=environ)
+        tables = "".join(PLUGIN.format(number=number, run="inside") for number in range(plugins))
+        bot = RoseyProcess(directory, CONFIG.format(site=site) + BUNDLED + tables, environ=ENVIRON)
         await bot.start()
         await feed.order("client")
         await bot.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimpl
+from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimpl, query
 
 
 class _Counting:
@@ -26,6 +26,26 @@ class _Counting:
         if wanted % 1_000 == 0:
             path = ctx.directory / f"{wanted}.json"
             path.write_text(json.dumps({"count": wanted, "last": now, "delays": sorted(self._delays[-1_000:])}))
+
+    @query("count")
+    async def count(self, ctx: Context) -> int:
+        """How many lines came."""
+        del ctx
+        return len(self._delays)
+
+
+class Judge:
+    """Looks at each line, and has no opinion."""
+
+    manifest = Manifest(name="benchjudge", summary="Judges.", asks=("chat.read", "judge"))
+
+    def __init__(self, settings: Settings) -> None:
+        del settings
+
+    @hookimpl
+    async def judge(self, event: NormalizedEvent) -> None:
+        """Look at a line."""
+        assert event.data.text
 
 
 def plugin(number: int) -> type[_Counting]:
