@@ -85,6 +85,7 @@ def test_what_both_share() -> None:
     assert daemon["RestartPreventExitStatus"] == [str(BAD_CONFIG)]
     for own in ("Description", "After", "Restart", "ExecStart", "User", "SyslogIdentifier", "StateDirectory"):
         assert daemon.pop(own) != plugin.pop(own)
+    assert daemon.pop("ExecReload") == ["/opt/rosey/bin/rosey ctl reload --config /etc/rosey/rosey.toml"]
     assert plugin.pop("DynamicUser") == ["yes"]
     assert plugin.pop("LoadCredential") == ["nats-%i:/etc/rosey/credentials/nats-%i"]
     assert daemon == plugin

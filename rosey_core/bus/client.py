@@ -1,7 +1,8 @@
 """nats-py's client, imported without aiohttp and made safe to throw away. All that is private in nats-py is here.
 
 nats-py imports aiohttp where it is installed, for WebSockets that rosey does not use: 0.2 s and 10 MB. So the name
-is hidden while it is imported; `import aiohttp` elsewhere works as ever. Import nats-py from here only.
+is hidden while it is imported; `import aiohttp` elsewhere works as ever. So is `importlib.metadata`, which only tells
+it its own version and costs each worker 2 MB. Import nats-py from here only.
 
 Its own reconnecting, draining, flushing and closing lose, repeat or hang (each seen with nats-py 2.16), so `link`
 uses none of them, and a few private names are used instead, each held by a test in `tests/test_client.py`.
@@ -13,7 +14,7 @@ from typing import Any
 
 from rosey_core.hidden import hidden
 
-with hidden("aiohttp"):
+with hidden("aiohttp"), hidden("importlib.metadata"):
     from nats import errors
     from nats.aio.client import Client as NatsClient
     from nats.aio.client import RawCredentials

@@ -12,7 +12,7 @@ import re
 import resource
 import sys
 import traceback
-from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +26,7 @@ from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, M
 from rosey_core.settings.mismatch import mismatches
 from rosey_core.settings.problems import Problem, nearest, refusal
 from rosey_core.settings.toml_positions import Path
-from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
+from rosey_core.subjects import PLUGIN_NAME, QUERY_NAME
 
 MOST_WRITTEN = 64 << 20
 """Bytes that the child may write into any one file."""
@@ -68,14 +68,19 @@ def load(name: str, value: str) -> type[Any]:
     """
     if is_file(value):
         return _load_file(name, value)
-    if not value:
-        value = next((point.value for point in entry_points(group=ENTRY_POINTS, name=name)), "")
-        if not value:
-            raise ManifestError(f"{sys.executable} has no plugin of that name: install it there")
-    cls = EntryPoint(name, value, ENTRY_POINTS).load()
+    cls = resolve_name(value or _installed(name))
     if not isinstance(cls, type) or not isinstance(getattr(cls, "manifest", None), Manifest):
         raise ManifestError(f"{value} is no class with `manifest = Manifest(...)`")
     return cls
+
+
+def _installed(name: str) -> str:
+    """The entry point that this interpreter has under that name."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  2 MB that only another interpreter's plugins need
+
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        return point.value
+    raise ManifestError(f"{sys.executable} has no plugin of that name: install it there")
 
 
 def _load_file(name: str, path: str) -> type[Any]:

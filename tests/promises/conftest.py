@@ -31,7 +31,6 @@ GRANTS = {
     "stubborn": ("chat.read", "chat.send", "judge"),
     "blocker": ("chat.read",),
     "hog": ("chat.read", "chat.send"),
-    "censor": ("chat.read", "judge"),
     "broken-import": ("chat.read",),
     "badstart": ("chat.read",),
     "crasher": ("chat.read",),
