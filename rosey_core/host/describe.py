@@ -26,7 +26,7 @@ from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, M
 from rosey_core.settings.mismatch import mismatches
 from rosey_core.settings.problems import Problem, nearest, refusal
 from rosey_core.settings.toml_positions import Path
-from rosey_core.subjects import PLUGIN_NAME, QUERY_NAME
+from rosey_core.subjects import ENTRY_POINTS, PLUGIN_NAME, QUERY_NAME
 
 MOST_WRITTEN = 64 << 20
 """Bytes that the child may write into any one file."""
