@@ -398,7 +398,7 @@ async def test_a_sleeping_judge_is_left_alone(tmp_path: Path) -> None:
         told = home.house.places["sleepy", "cytube"].status()
         assert told["state"] == "running"
         assert told["overdue"] == 3
-        assert told["reason"].startswith("as a judge it was late 3 times and is not asked for ")
+        assert told["reason"].startswith("as a judge it was late (times in a row: 3) and is not asked for ")
         assert home.house.judges("cytube")[0] is judges[0]  # its rest is not forgotten when others come and go
 
 

@@ -70,7 +70,9 @@ class Place:
         """The place as `rosey status` shows it."""
         reason = self.life.reason
         if self.judge is not None and (seconds := self.judge.rest(asyncio.get_running_loop().time())):
-            reason = f"as a judge it was late {self.judge.late} times and is not asked for {seconds:.0f} s"
+            reason = (
+                f"as a judge it was late (times in a row: {self.judge.late}) and is not asked for {seconds:.0f} s"
+            )
         counts = self.life.home.counts if self.life.home else Counts()
         return {
             "channel": self.channel,
