@@ -33,9 +33,10 @@ class Call:
         since: when the running call began to be charged, moved on by what is not its fault; 0 when nothing is.
         task: where it runs; cancelled when it is over its limit.
         number: grows with each call.
+        odd: it was cut off or waited for us, so it has to be ended by `end`; else `since` at 0 is the end.
     """
 
-    __slots__ = ("_cuts", "_told", "_used", "_waits", "limit", "number", "since", "task", "what")
+    __slots__ = ("_cuts", "_told", "_used", "_waits", "limit", "number", "odd", "since", "task", "what")
 
     def __init__(self, limit: float, told: Callable[[Call], None]) -> None:
         self.limit = limit
@@ -47,6 +48,7 @@ class Call:
         self._waits = 0
         self._used = 0.0
         self._cuts = 0
+        self.odd = False
 
     def begin(self, what: str, now: float) -> None:
         """A call begins here and now."""
@@ -57,6 +59,7 @@ class Call:
     def cut(self, now: float) -> None:
         """It is over its limit: cancel it, and again after another limit if it swallows that."""
         self._cuts += 1
+        self.odd = True
         self.since = now
         if self.task is not None:
             self.task.cancel()
@@ -65,6 +68,7 @@ class Call:
     def end(self) -> bool:
         """It is over. Takes back every cut, however the call ended, and tells whether there was one."""
         self.since = 0.0
+        self.odd = False
         self._waits = 0
         if not self._cuts:
             return False
@@ -80,6 +84,7 @@ class Call:
             if not self._waits:
                 self._used, self.since = now - self.since, 0.0
             self._waits += 1
+            self.odd = True
 
     def resume(self, number: int, now: float) -> None:
         """One wait less; after the last, the call is charged again. After the end of the call it means nothing."""

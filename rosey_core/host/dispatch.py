@@ -138,18 +138,21 @@ class Dispatch:
         return deliver
 
     async def _run(self, call: Call, what: str, invoke: Invoke, ctx: Context, subject: object) -> None:
+        # `begin` and `end` are written out: nothing in the daemon runs as often as this.
         self.counts.calls += 1
-        call.begin(what, self._now())
+        call.what = what
+        call.number += 1
+        call.since = self._now()
         try:
             result = invoke(ctx, subject)
             if result is not None and hasattr(result, "__await__"):
                 await result
         except BaseException as error:
             await self._ended(call, error, late=call.end())
-        else:
-            late = call.end()
-            if late or self._strikes or self.over or asyncio.current_task().cancelling():  # type: ignore[union-attr]  # a lane is one
-                await self._ended(call, None, late=late)
+            return
+        call.since = 0.0
+        if call.odd or self._strikes or self.over or call.task.cancelling():  # type: ignore[union-attr]  # a lane is one
+            await self._ended(call, None, late=call.end())
 
     async def _ended(self, call: Call, error: BaseException | None, *, late: bool) -> None:
         """Reckon with a call of a lane. Raises `CancelledError` when the lane is to end, whatever came of it."""
