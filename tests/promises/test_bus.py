@@ -15,13 +15,9 @@ from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.users import cloak
 from rosey_core.testing.viewer import Viewer
+from tests.promises.reading import said
 
 FIVE = {"event_type", "platform", "data", "timestamp", "metadata"}
-
-
-async def said(viewer: Viewer) -> str:
-    """The bot's next line."""
-    return await viewer.expect_line(lambda name, _: name == "Rosey")
 
 
 def broker(process: RoseyProcess) -> int:

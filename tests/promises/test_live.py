@@ -11,22 +11,13 @@ import pytest
 
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.viewer import Viewer
+from tests.promises.reading import said, states
 
 
 @pytest.fixture(params=("inside", "process"))
 def run(request: pytest.FixtureRequest) -> str:
     """Wherever the plugins run."""
     return str(request.param)
-
-
-async def said(viewer: Viewer) -> str:
-    """The bot's next line."""
-    return await viewer.expect_line(lambda name, _: name == "Rosey")
-
-
-def states(status: dict[str, Any]) -> dict[str, str]:
-    """Each plugin's state."""
-    return {row["name"]: row["state"] for row in status["plugins"]}
 
 
 def in_the_room(status: dict[str, Any]) -> bool:

@@ -15,22 +15,13 @@ import pytest
 
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.viewer import Viewer
+from tests.promises.reading import said, states
 
 
 @pytest.fixture(params=("inside", "process"))
 def run(request: pytest.FixtureRequest) -> str:
     """Each promise holds wherever the plugins run."""
     return str(request.param)
-
-
-async def said(viewer: Viewer) -> str:
-    """The bot's next line."""
-    return await viewer.expect_line(lambda name, _: name == "Rosey")
-
-
-def states(status: dict[str, Any]) -> dict[str, str]:
-    """Each plugin's state."""
-    return {row["name"]: row["state"] for row in status["plugins"]}
 
 
 async def test_bad_plugins_hurt_only_themselves(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:

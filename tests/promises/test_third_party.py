@@ -17,6 +17,7 @@ import pytest
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
+from tests.promises.reading import said
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 
@@ -138,11 +139,6 @@ async def told(alice: Viewer) -> int:
     line = await said(alice)
     assert line.startswith("alice: done, and I heard ")
     return int(line.split()[-2])
-
-
-async def said(viewer: Viewer) -> str:
-    """The bot's next line."""
-    return await viewer.expect_line(lambda name, _: name == "Rosey")
 
 
 async def test_forty_lines_of_python(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:

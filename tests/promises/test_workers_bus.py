@@ -16,6 +16,7 @@ from rosey_core.bus.client import Client, Msg, errors
 from rosey_core.testing.cytube import SimulatedCytube
 from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
+from tests.promises.reading import said
 
 MARK = "canary-of-the-intruder"
 LINE = json.dumps({"text": MARK}).encode()
@@ -110,11 +111,6 @@ class Intruder(Client):
     async def hear(self, message: Msg) -> None:
         """Take a message."""
         self.heard.append((message.subject, message.data))
-
-
-async def said(viewer: Viewer) -> str:
-    """The bot's next line."""
-    return await viewer.expect_line(lambda name, _: name == "Rosey")
 
 
 def password(process: RoseyProcess, user: str) -> str:
