@@ -136,7 +136,7 @@ class Outside:
     async def ping(self, seconds: float) -> None:
         """See that it lives. Raises `Unavailable`."""
         try:
-            answer = await self._control("ping", messages.Control(self._now()), seconds)
+            answer = await self._control("ping", messages.Control(self._now().name), seconds)
         except Unavailable:
             self._silent = True
             raise
@@ -184,31 +184,21 @@ class Outside:
 
     async def _handed(self, subject: str, payload: bytes, session: Session) -> bool:
         """Send a list until it is answered; whether it was, before the session ended."""
-        ended = asyncio.ensure_future(session.ended.wait())
-        try:
-            while not session.ended.is_set():
-                asking = asyncio.ensure_future(self._ask_at(subject, payload, replies=self._replies, seconds=AGAIN))
-                try:
-                    await asyncio.wait((asking, ended), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    asking.cancel()
-                if not asking.done() or asking.cancelled():
-                    continue
-                try:
-                    messages.raw_result_of(asking.result())
-                except Unavailable:
-                    await asyncio.sleep(0.05)
-                except PluginError:
-                    return True  # it had the list, and could not say so
-                else:
-                    return True
-            return False
-        finally:
-            ended.cancel()
+        while not session.ended.is_set():
+            try:
+                answer = await self._while_it_lives(session, subject, payload, AGAIN)
+                messages.raw_result_of(answer)
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            except PluginError:
+                return True  # it had the list, and could not say so
+            else:
+                return True
+        return False
 
     async def start(self) -> None:
         """Call `start`."""
-        session = self._now()
+        session = self._now().name
         channels = {name: self._room(port, own) for name, (port, own) in self._rooms.items()}
         message = messages.Start(session, channels, dict(self._settings), tuple(sorted(self.grants)))
         messages.raw_result_of(await self._control("start", message, START_SECONDS + WAY))
@@ -224,13 +214,13 @@ class Outside:
         """Call `stop`, and let it end."""
         self._here.clear()
         with contextlib.suppress(PluginError):
-            message = messages.Control(self._now(), seconds)
+            message = messages.Control(self._now().name, seconds)
             messages.raw_result_of(await self._control("stop", message, seconds + WAY / 4))
 
     async def tidy(self, *, final: bool = False) -> None:  # noqa: ARG002  the end of its process is the end of all
         """End what a start in vain left running."""
         with contextlib.suppress(PluginError):
-            await self._control("tidy", messages.Control(self._now()), WAY)
+            await self._control("tidy", messages.Control(self._now().name), WAY)
 
     def retire(self) -> None:
         """It is told no more."""
@@ -239,20 +229,26 @@ class Outside:
     async def command(self, call: CommandCall) -> Any:
         """What the plugin answers to a command."""
         message = messages.Commanded(
-            self._now(), call.user, call.rank, call.name, call.args, call.rest, msgspec.Raw(encode_event(call.event))
+            self._now().name,
+            call.user,
+            call.rank,
+            call.name,
+            call.args,
+            call.rest,
+            msgspec.Raw(encode_event(call.event)),
         )
         return messages.result_of(await self._hook(call.channel, "command", message, COMMAND_SECONDS))
 
     async def query(self, channel: str, name: str, args: Mapping[str, Any]) -> Any:
         """What the plugin answers to a query."""
-        message = messages.Asked(self._now(), name, dict(args))
+        message = messages.Asked(self._now().name, name, dict(args))
         return messages.result_of(await self._hook(channel, "query", message, QUERY_SECONDS))
 
     async def judge(self, events: Sequence[NormalizedEvent], say: Say) -> None:
         """Say what the plugin says of these lines: one question, one answer."""
         if self._silent:
             raise Unavailable(f"{self.name} does not answer")
-        message = messages.Judged(self._now(), [msgspec.Raw(encode_event(event)) for event in events])
+        message = messages.Judged(self._now().name, [msgspec.Raw(encode_event(event)) for event in events])
         answer = messages.raw_result_of(await self._hook(events[0].channel, "judge", message, JUDGE_SECONDS))
         try:
             said = messages.verdicts_of(answer)
@@ -275,25 +271,22 @@ class Outside:
 
     # --- the way ---
 
-    def _now(self) -> str:
+    def _now(self) -> Session:
         """The session that may be asked now."""
         if self._session is None:
             raise Unavailable(f"{self.name} has no process now")
-        return self._session.name
+        return self._session
 
     async def _hook(self, channel: str, what: str, message: msgspec.Struct, seconds: float) -> bytes:
         subject = subjects.worker(self.name, "hook", channel, what)
-        return await self._while_it_lives(subject, messages.encode(message), seconds + WAY)
+        return await self._while_it_lives(self._now(), subject, messages.encode(message), seconds + WAY)
 
     async def _control(self, what: str, message: msgspec.Struct, seconds: float) -> bytes:
         subject = subjects.worker(self.name, "control", what)
-        return await self._while_it_lives(subject, messages.encode(message), seconds)
+        return await self._while_it_lives(self._now(), subject, messages.encode(message), seconds)
 
-    async def _while_it_lives(self, subject: str, payload: bytes, seconds: float) -> bytes:
+    async def _while_it_lives(self, session: Session, subject: str, payload: bytes, seconds: float) -> bytes:
         """Ask; a process that dies meanwhile is an answer, too."""
-        session = self._session
-        if session is None:
-            raise Unavailable(f"{self.name} has no process now")
         asking = asyncio.ensure_future(self._ask_at(subject, payload, replies=self._replies, seconds=seconds))
         ended = asyncio.ensure_future(session.ended.wait())
         try:
