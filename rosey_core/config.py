@@ -109,12 +109,16 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plugin's class, for one that is in no package; it is relative to the file that names it. `program` starts any
     other program as the plugin's process, as in docs/workers.md, in the directory of `path`; `path` is then the
     plugin's description as JSON. `commands` renames: `{ quote = "q" }` makes `!q` of `!quote`; an empty name switches
-    it off. `nats_password` is for the process's own user of NATS: needed on a server of the owner's, else by default
-    a random one at each start. With `required` rosey is not ready before the plugin runs, and ends if it can't.
+    it off. `from`: where in the event log a durable plugin begins when it is new; `max_tries`: how often it may fail
+    at one event before that becomes a dead letter. `nats_password` is for the process's own user of NATS: needed on a
+    server of the owner's, else by default a random one at each start. With `required` rosey is not ready before the
+    plugin runs, and ends if it can't.
     """
 
     enabled: bool = False
     required: bool = False
+    from_: Literal["now", "oldest"] = msgspec.field(default="now", name="from")
+    max_tries: Annotated[int, Meta(ge=1, le=1000)] = 8
     path: str = ""
     program: tuple[str, ...] = ()
     run: Literal["", "inside", "process", "unit"] = ""
@@ -125,6 +129,18 @@ class PluginConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
     channels: dict[str, PluginChannel] = {}
     commands: dict[str, str] = {}
+
+
+class EventLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[eventlog]`: what happened, on disk, until every durable plugin had it, and for later.
+
+    What is older than `keep_days` goes, and the oldest while it takes more than `max_mib`. `private_messages`:
+    whether those are kept, too; durable plugins do not hear them otherwise.
+    """
+
+    keep_days: Annotated[float, Meta(gt=0)] = 30
+    max_mib: Annotated[int, Meta(ge=1, le=1 << 20)] = 1024
+    private_messages: bool = False
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +163,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plugins: dict[str, PluginConfig] = {}
     order: tuple[str, ...] = ()
     on_silence: Literal["pass", "stop"] = "pass"
+    eventlog: EventLogConfig = EventLogConfig()
     log: LogConfig = LogConfig()
     state_directory: str = ""
 

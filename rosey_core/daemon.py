@@ -29,8 +29,10 @@ from rosey_core.control import Control
 from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
-from rosey_core.envelope import NOTHING, NormalizedEvent, encode
+from rosey_core.envelope import encode, gap_event
 from rosey_core.errors import BusError, ConfigError, PluginError, RoseyError
+from rosey_core.eventlog.log import EventLog
+from rosey_core.eventlog.sqlite import SqliteLog
 from rosey_core.events import CoreGap
 from rosey_core.host.check import commands_of
 from rosey_core.host.dispatch import taken_back
@@ -72,6 +74,9 @@ class Daemon:
         self._pipelines: dict[str, Pipeline] = {}
         self._logins = Logins(loaded, self._read_secret)
         self._bus = Bus(self._logins.own, name="core", gap=_gap, log=self._log.bind(part="bus"))
+        kept = SqliteLog(loaded.state / "events.db")
+        noted = self._log.bind(part="event log")
+        self._eventlog = EventLog(kept, self._config.eventlog, clock=wall, log=noted)
         self._workers = Workers(self._bus, self._pipelines, self._ask_plugin, self._logins.worker, self._log)
         self._house = House(
             self._config,
@@ -80,6 +85,7 @@ class Daemon:
             log=self._log,
             publish=self._publish_own,
             read_secret=self._read_secret,
+            eventlog=self._eventlog,
             workers=self._workers,
         )
         self._requests = Requests(
@@ -148,7 +154,11 @@ class Daemon:
         self._keep("watchdog", watchdog)
         if self._broker is not None:
             self._broker.refused = self._workers.refused
+        opening = asyncio.create_task(self._eventlog.open(), name="event log")
         known = self._running.known = await self._running.look(self._loaded)
+        await opening
+        await self._eventlog.retain(config.plugins)
+        self._keep("event log", self._eventlog.run)
         bus, house = self._bus, self._house
         gates: dict[str, ConnectGate] = {}
         for name, channel in config.channels.items():
@@ -160,6 +170,7 @@ class Daemon:
                 state=state,
                 gate=gates.setdefault(host, ConnectGate()),
                 publish=bus.publish,
+                eventlog=self._eventlog,
                 clock=wall,
                 log=self._log.bind(channel=name),
             )
@@ -284,6 +295,7 @@ class Daemon:
             task.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=1.0)
+        await self._eventlog.close()
         await self._bus.close(max(0.1, STOP_SECONDS - 0.5 - (time.monotonic() - began)))
         if asked:
             self._log.info("stopped", seconds=round(time.monotonic() - began, 2))
@@ -322,6 +334,7 @@ class Daemon:
                 "longest": round(self._watch.longest[0], 2),
                 "place": self._watch.longest[1],
             },
+            "eventlog": self._eventlog.status(),
             "channels": {name: site.status() for name, site in self._sites.items()},
         }
 
@@ -349,14 +362,5 @@ def _take_query(requests: Requests, plugin: str, name: str, _: str, payload: byt
 
 def _gap(channel: str, count: int, first: int, last: int, certain: bool) -> tuple[str, bytes]:  # noqa: FBT001  the bus calls it by position
     """What the bus publishes where events of a channel were lost on the way to it."""
-    event = NormalizedEvent(
-        event_type="core.gap",
-        platform=PLATFORM,
-        data=CoreGap(count=count, first=first, last=last, where="nats", certain=certain),
-        timestamp=wall(),
-        metadata=NOTHING,
-        id=f"{channel}-gap-{last}",
-        channel=channel,
-        seq=last,
-    )
-    return subjects.platform_event(channel, "core.gap"), encode(event)
+    gap = CoreGap(count=count, first=first, last=last, where="nats", certain=certain)
+    return subjects.platform_event(channel, "core.gap"), encode(gap_event(channel, gap, wall(), PLATFORM))

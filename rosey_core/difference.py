@@ -13,7 +13,7 @@ import msgspec
 
 from rosey_core.config import Config
 
-FIXED = ("channels", "nats", "log", "state_directory")
+FIXED = ("channels", "nats", "eventlog", "log", "state_directory")
 """What only a restart can change; of `nats` all but its users."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from rosey_core.events import EVENT_TYPES, Data, Raw
+from rosey_core.events import EVENT_TYPES, CoreGap, Data, Raw
 
 
 class Verdict(Data):
@@ -53,6 +53,11 @@ class NormalizedEvent(msgspec.Struct, frozen=True, gc=False):
     id: str
     channel: str
     seq: int
+
+
+def gap_event(channel: str, gap: CoreGap, now: float, platform: str = "cytube") -> NormalizedEvent:
+    """The event that stands where others are missing; its `seq` is the last one's, so order by `seq` holds."""
+    return NormalizedEvent("core.gap", platform, gap, now, NOTHING, f"{channel}-gap-{gap.last}", channel, gap.last)
 
 
 class _Undecoded(msgspec.Struct, gc=False):

@@ -9,6 +9,7 @@
     │   └── Kicked               CyTube or a moderator threw the bot out
     ├── BusError                 NATS can't be reached or refused us
     │   └── BrokerError          nats-server can't be found or started
+    ├── EventLogError            the event log can't be written or read now
     └── PluginError              a plugin is at fault
         ├── ManifestError        what it says of itself is wrong
         ├── NotReady             it can't start yet; try again later
@@ -65,6 +66,10 @@ class BusError(RoseyError):
 
 class BrokerError(BusError):
     """nats-server can't be found or started."""
+
+
+class EventLogError(RoseyError):
+    """The event log can't be written or read now: the disk is full, read-only or broken. The text says what."""
 
 
 class PluginError(RoseyError):

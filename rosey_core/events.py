@@ -561,7 +561,8 @@ class ConnectionMoved(Data):
 class CoreGap(Data):
     """Events were dropped on the way to whoever reads this: how many, and the first and last `seq`.
 
-    `where` names the way: `lane` or `nats`. With `certain` false, up to `count` may be missing.
+    `where` names the way: `lane`, `nats`, or `log` for the event log. With `certain` false, up to `count` may be
+    missing.
     """
 
     count: int

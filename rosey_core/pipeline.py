@@ -5,7 +5,10 @@
 1. the state takes it, and the sender, for its receipts;
 2. it becomes an event: time, id, `seq`, what only the state knows;
 3. live chat lines are asked of the judges, all of them in one question; later events of this channel wait behind;
-4. it is told: to the lanes (plugins), the bus (everybody else), and a command to its owner.
+4. it is told: to the event log (and from there to durable plugins), to the lanes of the others, to the bus
+   (everybody else), and a command to its owner.
+
+A chat line that CyTube repeats at a join, and that was told before, ends after step 2.
 
 After step 3 an event never changes, and everyone sees the same one.
 """
@@ -21,12 +24,14 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.actions import Action, Outcome, SendMessage
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.clock import WallClock
 from rosey_core.cytube.sender import Sender
 from rosey_core.cytube.translate import Draft
 from rosey_core.cytube.waiting import Priority
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict, encode
+from rosey_core.eventlog.log import EventLog
 from rosey_core.events import (
     ChatMessage,
     ConnectionJoined,
@@ -42,6 +47,7 @@ from rosey_core.events import (
 from rosey_core.host.judges import Judge, ask_all
 from rosey_core.host.lane import Lane
 from rosey_core.host.loopguard import LoopGuard
+from rosey_core.once import Once
 from rosey_core.receipt import Receipt
 from rosey_core.sequence import Sequence
 from rosey_core.subjects import platform_event
@@ -73,6 +79,7 @@ class Pipeline:
         prefix: what its commands start with.
         sender: takes the actions, and hears every event for its receipts.
         publish: puts an event on the bus.
+        eventlog: keeps what happened.
         sequence: numbers the events.
         clock: tells the time for events that CyTube gives none.
         log: bound to the channel's name.
@@ -86,6 +93,7 @@ class Pipeline:
         state: Channel,
         sender: Sender,
         publish: Publish,
+        eventlog: EventLog,
         sequence: Sequence,
         clock: WallClock,
         log: FilteringBoundLogger,
@@ -111,6 +119,8 @@ class Pipeline:
         self._same_ms = 0
         self._same: dict[tuple[str, str], int] = {}
         self._held: list[NormalizedEvent] | None = None
+        self._eventlog = eventlog
+        self._once = Once(name, eventlog, clock)
 
     @property
     def seen(self) -> int:
@@ -124,7 +134,10 @@ class Pipeline:
         for draft in drafts:
             try:
                 event = self._observe(draft)
-                live = type(event.data) is ChatMessage and event.metadata is NOTHING
+                line = type(event.data) is ChatMessage
+                if line and event.metadata.history and self._eventlog.repeated(event):
+                    continue
+                live = line and event.metadata is NOTHING
                 if live:
                     self._guard.heard(event.data.username, now())
                     if judges:
@@ -154,8 +167,10 @@ class Pipeline:
         else:
             self._held.append(event)
 
-    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
-        """Queue an action of a plugin."""
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: Cause | None = None) -> Receipt:
+        """Queue an action of a plugin; with a cause, it is done once for that event."""
+        if cause is not None:
+            return self._once.act(action, plugin, cause, lambda: self.act(action, plugin=plugin, reply=reply))
         if type(action) is SendMessage and (user := self._guard.may_answer(asyncio.get_running_loop().time())):
             self._log.warning("loop.stopped", user=user, plugin=plugin)
             reason = f"{user} and this bot answer each other; no answer to them for a minute"
@@ -212,6 +227,7 @@ class Pipeline:
                 self.sender.online()
             case ConnectionLost() | ConnectionKicked() | ConnectionRefused():
                 self.sender.offline(data.reason)
+                self._same_ms = -1  # the history of the next join begins to count anew
         return self._envelope(data, draft.time or self._clock(), draft.metadata, identity)
 
     def _counted(self, data: StatsUsercount) -> StatsUsercount:
@@ -249,6 +265,7 @@ class Pipeline:
     def _tell(self, event: NormalizedEvent) -> None:
         payload = encode(event)  # what can't be said to all is said to nobody
         self.events += 1
+        self._eventlog.append(event, payload)
         kind = event.event_type
         lanes = self._lanes.get(kind)
         if lanes is None:

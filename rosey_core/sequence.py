@@ -42,6 +42,7 @@ class Sequence:
 
     Args:
         path: the file; it holds the first number that is not reserved, in decimal.
+        above: the last number that is known to be used, whatever the file says.
 
     Attributes:
         fault: why the last block could not be reserved, empty when it could. Numbers go on all the same: chat is
@@ -52,10 +53,10 @@ class Sequence:
         RoseyError: when it can't be written at the start: the disk may have room again at the next.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, above: int = 0) -> None:
         self.fault = ""
         self._path = path
-        self._next = reserved(path)
+        self._next = max(reserved(path), above + 1)
         self._reserve(self._next + BLOCK)
 
     @property

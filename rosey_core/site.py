@@ -16,6 +16,7 @@ from rosey_core.config import ChannelConfig
 from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.sender import Sender
 from rosey_core.cytube.session import Secrets, Session
+from rosey_core.eventlog.log import EventLog
 from rosey_core.events import StatsStatus
 from rosey_core.host.commands import Command
 from rosey_core.host.desk import Control, Desk
@@ -36,6 +37,7 @@ class Site:
         state: the state directory.
         gate: lets connections to its server through.
         publish: puts events on the bus.
+        eventlog: keeps what happens.
         clock: tells the time.
         log: bound to the channel's name.
     """
@@ -49,6 +51,7 @@ class Site:
         state: Path,
         gate: ConnectGate,
         publish: Publish,
+        eventlog: EventLog,
         clock: WallClock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -57,7 +60,7 @@ class Site:
         self._log = log
         self._began = time.monotonic()
         self._desk: Desk | None = None
-        self._sequence = Sequence(state / "seq" / name)
+        self._sequence = Sequence(state / "seq" / name, above=eventlog.head(name))
         channel = Channel()
         self.session = Session(
             name, config, secrets, hear=lambda drafts: self.pipeline.hear(drafts), gate=gate, log=log
@@ -69,6 +72,7 @@ class Site:
             state=channel,
             sender=self.sender,
             publish=publish,
+            eventlog=eventlog,
             sequence=self._sequence,
             clock=clock,
             log=log,

@@ -9,6 +9,7 @@ import pytest
 
 from rosey_core import log
 from rosey_core.actions import Action
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.clock import wall
 from rosey_core.config import Secret
@@ -29,7 +30,7 @@ class Nothing:
     state = Channel()
     clock = staticmethod(wall)
 
-    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: Cause | None = None) -> Receipt:
         """It was reached."""
         raise AssertionError(action)
 

@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from rosey_core.actions import Action, Outcome, SendMessage
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.config import ChannelConfig, Config, PluginConfig, Secret
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict
@@ -29,6 +30,7 @@ from rosey_core.host.judges import PAUSE, REST, SECONDS, ask_all
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import survey
 from rosey_core.receipt import Receipt
+from rosey_core.testing.eventlog import memory_log
 
 
 class FakePort:
@@ -44,7 +46,7 @@ class FakePort:
         self.outcome = Outcome("done")
         self.news = asyncio.Event()
 
-    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: Cause | None = None) -> Receipt:
         """Note it, and settle it at once."""
         self.acted.append(action)
         self.news.set()
@@ -158,6 +160,7 @@ async def opened(tmp_path: Path, *names: str, **plugins: PluginConfig) -> AsyncI
         log=structlog.get_logger(),
         publish=lambda *args: published.append(args),
         read_secret=lambda _: "hunter2",
+        eventlog=memory_log(lambda: 1000.0),
         workers=cast("Any", None),  # all run inside here
     )
     port = FakePort()
@@ -439,6 +442,7 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
         log=structlog.get_logger(),
         publish=lambda *_: None,
         read_secret=lambda _: "",
+        eventlog=memory_log(lambda: 1000.0),
         workers=cast("Any", None),
     )
     changed = asyncio.Event()

@@ -20,6 +20,7 @@ from rosey_core.events import (
     ChatMessage,
     ConnectionJoined,
     ConnectionLogin,
+    ConnectionLost,
     ConnectionRank,
     Data,
     Raw,
@@ -31,6 +32,7 @@ from rosey_core.host.lane import Lane
 from rosey_core.pipeline import Pipeline
 from rosey_core.sequence import Sequence
 from rosey_core.testing.clock import run_virtual
+from rosey_core.testing.eventlog import memory_log
 
 
 class Rig:
@@ -51,6 +53,7 @@ class Rig:
             state=state,
             sender=self.sender,
             publish=self._publish,
+            eventlog=memory_log(lambda: 1000.0),
             sequence=Sequence(path / "seq"),
             clock=lambda: 1000.0,
             log=structlog.get_logger(),
@@ -167,12 +170,31 @@ async def test_the_id_is_the_same_after_a_rejoin(rig: Rig, tmp_path: Path) -> No
     await rig.hear(*lines)
     first = [event.id for event in rig.published]
     assert len(set(first)) == 5
-    await rig.hear(*lines, metadata=Metadata(history=True))
-    assert [event.id for event in rig.published[5:]] == first
     again = Rig(tmp_path)
     await again.hear(*lines)
     assert [event.id for event in again.published] == first
     assert again.published[0].seq > rig.published[-1].seq
+
+
+async def test_a_rejoin_repeats_nothing(rig: Rig) -> None:
+    """What was told is not told again; what was missed is, as history, also of the newest moment."""
+    await rig.hear(line("a", at=1), line("b", at=2))
+    await rig.hear(ConnectionLost("gone"))
+    history = (line("a", at=1), line("b", at=2), line("b", at=2), line("c", at=3))
+    await rig.hear(*history, metadata=Metadata(history=True))
+    told = [
+        (event.data.text, event.metadata.history) for event in rig.published if event.event_type == "chat.message"
+    ]
+    assert told == [("a", False), ("b", False), ("b", True), ("c", True)]
+    assert len({event.id for event in rig.published}) == 5
+
+
+async def test_the_only_line_there_is(rig: Rig) -> None:
+    """A room's only line, repeated at a rejoin, is not a second one of the same moment."""
+    await rig.hear(line("a", at=1))
+    await rig.hear(ConnectionLost("gone"))
+    await rig.hear(line("a", at=1), metadata=Metadata(history=True))
+    assert [event.event_type for event in rig.published] == ["chat.message", "connection.lost"]
 
 
 async def test_a_stopped_line(rig: Rig) -> None:

@@ -270,7 +270,10 @@ def test_an_unknown_key_near_to_none(home: Path) -> None:
     told = refused(SMALL + "zzz = 1\n[log]\nqqq = 1\n[www]\n")
     assert '"zzz" in [channels.cytube]; the keys there are room, server, username, password, ' in told
     assert '"qqq" in [log]; the keys there are level, format\n' in told
-    assert '"www" at the top level; the keys there are version, channels, nats, plugins, log, state_dir' in told
+    assert (
+        '"www" at the top level; the keys there are version, channels, nats, plugins, eventlog, log, state_dir'
+        in told
+    )
 
 
 def test_a_syntax_error(home: Path) -> None:

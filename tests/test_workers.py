@@ -17,6 +17,7 @@ from rosey_core.bus.broker import Broker
 from rosey_core.bus.bus import Bus, Login
 from rosey_core.bus.client import Client, Msg
 from rosey_core.bus.questions import Questions
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.config import NatsConfig
 from rosey_core.errors import Unavailable
@@ -42,7 +43,7 @@ class Room:
         self.state = Channel()
         self.done: list[tuple[str, Action]] = []
 
-    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: Cause | None = None) -> Receipt:
         """Do it."""
         self.done.append((plugin, action))
         return Receipt.of(action.name, Outcome("done"))

@@ -12,6 +12,7 @@ import pytest
 from rosey_core import envelope, events, subjects
 from rosey_core.actions import ACTIONS, Action, Outcome
 from rosey_core.bus.access import MAX_PAYLOAD, worker_user
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import ChannelSnapshot
 from rosey_core.channel.facts import Facts
 from rosey_core.grants import grant_to_read
@@ -40,6 +41,8 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "`rosey.plugins.NAME.hook.CHANNEL.query`": messages.Asked,
     "`rosey.plugins.NAME.hook.CHANNEL.judge`": messages.Judged,
     "A verdict": envelope.Verdict,
+    "What a durable plugin adds to an action": messages.Caused,
+    "`cause` of an action": Cause,
     "The result of an action": Outcome,
     "`rosey.plugins.NAME.ask.query`": messages.Query,
     "`rosey.plugins.NAME.ask.parked`": messages.Parked,

@@ -7,6 +7,7 @@ says so, never an exception in the middle of its hook.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,10 +15,12 @@ from typing import Any, Protocol
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.actions import Action, Outcome, SendMessage, SendPm
+from rosey_core.cause import Cause, Causes
 from rosey_core.channel.channel import Channel
 from rosey_core.charge import waiting
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
+from rosey_core.envelope import NormalizedEvent
 from rosey_core.errors import PluginError
 from rosey_core.host.home import Counts
 from rosey_core.host.ownership import Owner
@@ -36,8 +39,8 @@ class Port(Protocol):
     def seen(self) -> int:
         """The number of the last event that is in the state."""
 
-    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:
-        """Queue an action."""
+    def act(self, action: Action, *, plugin: str, reply: bool, cause: Cause | None = None) -> Receipt:
+        """Queue an action; with a cause, it is done once for that event."""
 
 
 class Host(Protocol):
@@ -81,7 +84,10 @@ class Context:
         owner: Owner,
         counts: Counts,
         reply: bool = False,
+        durable: bool = False,
     ) -> None:
+        self._durable = durable
+        self._causes: Causes | None = None
         self._port = port
         self._host = host
         self._plugin = plugin
@@ -112,21 +118,41 @@ class Context:
         self._directory.mkdir(parents=True, exist_ok=True)
         return self._directory
 
-    def say(self, text: str, *, me: bool = False) -> Receipt:
-        """Say a line in the chat. The receipt comes at once; `await receipt.outcome()` tells what became of it."""
-        return self.act(SendMessage(text=text, me=me))
+    def about(self, event: NormalizedEvent) -> Context:
+        """The same view, in which everything that is done answers `event`.
 
-    def pm(self, to: str, text: str) -> Receipt:
+        In a durable plugin an event may come again; what was done for it is not done again then. Hooks of one event
+        have such a context from the start, `on_events` has not.
+        """
+        view = copy.copy(self)
+        view._causes = Causes(event)  # noqa: SLF001  it is one of us
+        return view
+
+    def say(self, text: str, *, me: bool = False, late: bool = False) -> Receipt:
+        """Say a line in the chat. The receipt comes at once; `await receipt.outcome()` tells what became of it.
+
+        In a durable plugin it is `stale` when its event is older than a minute, unless `late`.
+        """
+        return self.act(SendMessage(text=text, me=me), late=late)
+
+    def pm(self, to: str, text: str, *, late: bool = False) -> Receipt:
         """Send a private message to somebody who is in the room."""
-        return self.act(SendPm(to=to, text=text))
+        return self.act(SendPm(to=to, text=text), late=late)
 
-    def act(self, action: Action) -> Receipt:
-        """Do something in the channel."""
+    def act(self, action: Action, *, late: bool = False) -> Receipt:
+        """Do something in the channel. `late` is as in `say`."""
         if self._owner.closed:
             return Receipt.of(action.name, Outcome("refused", f"{self._plugin} was stopped"))
         if action.grant not in self._grants:
             return Receipt.of(action.name, Outcome("refused", self._refuse(action.grant)))
-        return self._port.act(action, plugin=self._plugin, reply=self.reply)
+        if self._durable and self._causes is None:
+            reason = (
+                f"{self._plugin} is durable, so this list of events may come again: say which event of it this "
+                f"answers, ctx.about(event).act(...)"
+            )
+            return Receipt.of(action.name, Outcome("refused", reason))
+        cause = None if self._causes is None else self._causes.next(action, late=late)
+        return self._port.act(action, plugin=self._plugin, reply=self.reply, cause=cause)
 
     def _refuse(self, grant: str) -> str:
         why = f"{self._plugin} was not granted {grant}"

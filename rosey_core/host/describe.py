@@ -12,6 +12,7 @@ import re
 import resource
 import sys
 import traceback
+from collections.abc import Iterable
 from pkgutil import resolve_name
 from types import ModuleType
 from typing import Any
@@ -19,8 +20,9 @@ from typing import Any
 import msgspec
 
 from rosey_core.errors import ManifestError
+from rosey_core.eventlog.kept import KEPT
 from rosey_core.grants import ALL_GRANTS, is_grant
-from rosey_core.host.hookspecs import HOOK_NAMES, examine
+from rosey_core.host.hookspecs import EVENT_HOOKS, HOOK_NAMES, examine
 from rosey_core.host.queries import arguments_of
 from rosey_core.manifest import API, COMMAND, QUERY, CommandSpec, Description, Manifest, Settings, marked
 from rosey_core.settings.mismatch import mismatches
@@ -135,6 +137,7 @@ def read(name: str, path: str) -> Description:
             near = nearest(hook, HOOK_NAMES)
             raise ManifestError(f"{path}: {hook} is no hook{f'; did you mean {near}?' if near else ''}")
     _check(name, manifest)
+    _check_durable(manifest, manifest.hooks)
     _check_names(manifest.commands, manifest.queries)
     return manifest
 
@@ -154,6 +157,8 @@ def describe(name: str, cls: type[Any]) -> Description:
     _check_names(commands, queries)
     for method in marked(cls, QUERY):
         arguments_of(getattr(cls, method))
+    hooks = tuple(sorted(examine(cls)))
+    _check_durable(manifest, hooks)
     return Description(
         name=name,
         summary=manifest.summary,
@@ -161,7 +166,8 @@ def describe(name: str, cls: type[Any]) -> Description:
         asks=manifest.asks,
         keeps=manifest.keeps,
         shared=manifest.shared,
-        hooks=tuple(sorted(examine(cls))),
+        durable=manifest.durable,
+        hooks=hooks,
         commands=commands,
         queries=queries,
         schema=msgspec.json.schema(kind),
@@ -179,6 +185,17 @@ def _check(name: str, manifest: Manifest | Description) -> None:
         if not is_grant(ask):
             near = nearest(ask, ALL_GRANTS)
             raise ManifestError(f"it asks for {ask}, which is no grant{f'; did you mean {near}?' if near else ''}")
+
+
+def _check_durable(manifest: Manifest | Description, hooks: Iterable[str]) -> None:
+    """A durable plugin hears what happened, maybe long ago: there are no states in it, past or present."""
+    if not manifest.durable:
+        return
+    for hook in hooks:
+        if hook in EVENT_HOOKS and EVENT_HOOKS[hook] not in KEPT:
+            raise ManifestError(f"it is durable, and {hook} is about what the event log does not keep")
+    if "channel.state" in manifest.asks:
+        raise ManifestError("it is durable and asks for channel.state, which is of now and not of its events")
 
 
 def _check_names(commands: tuple[CommandSpec, ...], queries: tuple[str, ...]) -> None:

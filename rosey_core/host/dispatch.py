@@ -18,11 +18,11 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.charge import CALL, Call
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent
-from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import NotReady, PluginError, Unavailable
 from rosey_core.errors import told as told_of
 from rosey_core.host.budget import Budgets
 from rosey_core.host.context import Context
-from rosey_core.host.home import Counts, Deliver
+from rosey_core.host.home import Counts, Deliver, Failure
 from rosey_core.host.hookspecs import EVENT_HOOKS, Hears, examine
 from rosey_core.host.ownership import OWNER, Owner, owned_by
 
@@ -110,12 +110,15 @@ class Dispatch:
             or (self._raw is not None and event_type.startswith("raw."))
         )
 
-    def deliver_to(self, ctx: Context) -> Deliver:
-        """The end of this plugin's lane in one channel; `ctx` is that channel's."""
+    def deliver_to(self, ctx: Context, *, durable: bool = False) -> Deliver:
+        """The end of this plugin's lane in one channel; `ctx` is that channel's.
+
+        A `durable` one ends a list at the first event that the plugin fails at, and says so.
+        """
         call: Call | None = None
         by_type, raw, many = self._by_type, self._raw, self._many
 
-        async def deliver(events: Sequence[NormalizedEvent]) -> None:
+        async def deliver(events: Sequence[NormalizedEvent]) -> Failure | None:
             nonlocal call
             if call is None:
                 call = Call(HOOK_SECONDS, self._late)
@@ -126,18 +129,27 @@ class Dispatch:
             if many is not None:
                 chosen = [event for event in events if heard(many[1], event.metadata)]
                 if chosen:
-                    await self._run(call, "on_events", many[0], ctx, chosen)
+                    error = await self._run(call, "on_events", many[0], ctx, chosen)
+                    if error is not None and durable:
+                        return _failure(0, error)
             if not by_type and raw is None:
-                return
-            for event in events:
+                return None
+            for number, event in enumerate(events):
                 kind = event.event_type
                 hook = by_type.get(kind) or (raw if kind.startswith("raw.") else None)
                 if hook is not None and (event.metadata is NOTHING or heard(hook[2], event.metadata)):
-                    await self._run(call, hook[0], hook[1], ctx, event)
+                    view = ctx.about(event) if durable else ctx
+                    error = await self._run(call, hook[0], hook[1], view, event)
+                    if error is not None and durable:
+                        return _failure(number, error)
+            return None
 
         return deliver
 
-    async def _run(self, call: Call, what: str, invoke: Invoke, ctx: Context, subject: object) -> None:
+    async def _run(
+        self, call: Call, what: str, invoke: Invoke, ctx: Context, subject: object
+    ) -> BaseException | None:
+        """Call a hook; what it raised."""
         # `begin` and `end` are written out: nothing in the daemon runs as often as this.
         self.counts.calls += 1
         call.what = what
@@ -148,24 +160,28 @@ class Dispatch:
             if result is not None and hasattr(result, "__await__"):
                 await result
         except BaseException as error:
-            await self._ended(call, error, late=call.end())
-            return
+            return await self._ended(call, error, late=call.end())
         call.since = 0.0
         if call.odd or self._strikes or self.over or call.task.cancelling():  # type: ignore[union-attr]  # a lane is one
-            await self._ended(call, None, late=call.end())
+            return await self._ended(call, None, late=call.end())
+        return None
 
-    async def _ended(self, call: Call, error: BaseException | None, *, late: bool) -> None:
-        """Reckon with a call of a lane. Raises `CancelledError` when the lane is to end, whatever came of it."""
+    async def _ended(self, call: Call, error: BaseException | None, *, late: bool) -> BaseException | None:
+        """Reckon with a call of a lane; what it failed with.
+
+        Raises `CancelledError` when the lane is to end, whatever came of it.
+        """
         if self.over:
             raise asyncio.CancelledError
         if await taken_back():
             error = asyncio.CancelledError("it cancelled the task that it was called in")
         if late:
-            return  # counted when it was cut off
+            return TimeoutError(f"{call.what} was over its budget")  # counted when it was cut off
         if error is not None:
             self.failed(error, call.what)
         else:
             self._strikes.pop(call.what, None)
+        return error
 
     async def ask(
         self, what: str, function: Callable[[], Any], *, seconds: float, expected: bool = False, judging: bool = False
@@ -279,6 +295,10 @@ class Dispatch:
             return
         self._quiet_until[kind] = now + LOG_AGAIN
         self._log.error(event, what=what, exc_info=error, more=self._unlogged.pop(kind, 0))
+
+
+def _failure(handled: int, error: BaseException) -> Failure:
+    return Failure(handled, told_of(error), error.retry if isinstance(error, NotReady) else 0.0)
 
 
 async def taken_back() -> bool:

@@ -23,8 +23,26 @@ JUDGE_SECONDS = 5.0
 Say = Callable[[Verdict | str | None], None]
 """Takes what a judge says of one line after another: a verdict, `None` for no opinion, or why it failed there."""
 
-Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[None]]
-"""Takes the next events of a channel, a list of 1 to 256; its return means handled. It does not raise."""
+
+class Failure(msgspec.Struct, frozen=True):
+    """A durable plugin failed at an event of a list.
+
+    Attributes:
+        handled: how many events of the list before it are handled.
+        reason: what it raised, or what became of it.
+        retry: seconds after which it wants to be asked again, since it is not the event's fault; 0 for its fault.
+    """
+
+    handled: int
+    reason: str
+    retry: float = 0.0
+
+
+Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[Failure | None]]
+"""Takes the next events of a channel, a list of 1 to 256; its return means handled. It does not raise.
+
+To a plugin that is not durable an event that it failed at is handled, and counted.
+"""
 
 
 class Counts(msgspec.Struct):
@@ -44,6 +62,8 @@ class Counts(msgspec.Struct):
 
 class Home(Protocol):
     """One instance of a plugin. Questions raise `Unavailable` when it has no time, and `PluginError` for the rest."""
+
+    name: str
 
     @property
     def counts(self) -> Counts:

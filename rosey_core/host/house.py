@@ -21,16 +21,18 @@ from structlog.typing import FilteringBoundLogger
 from rosey_core.clock import WallClock
 from rosey_core.config import Config, PluginConfig, Secret
 from rosey_core.errors import PluginError, Unavailable, told
+from rosey_core.eventlog.log import EventLog
 from rosey_core.host.budget import Budgets
 from rosey_core.host.child import Child, spawn
 from rosey_core.host.context import Port
 from rosey_core.host.describe import load
+from rosey_core.host.durable import DurableLane
 from rosey_core.host.expected import Expected
 from rosey_core.host.home import STOP_SECONDS, Counts, Home
 from rosey_core.host.inside import Inside
 from rosey_core.host.judges import Judge
 from rosey_core.host.lane import Lane
-from rosey_core.host.life import ALIVE, Life
+from rosey_core.host.life import ALIVE, Durable, Life
 from rosey_core.host.orders import Orders, secrets_of
 from rosey_core.host.outside import Outside
 from rosey_core.host.registry import Known, enabled_in, environment, settings_of
@@ -48,14 +50,20 @@ class Place:
     """One plugin in one channel: where its events go, and how it is asked there."""
 
     def __init__(
-        self, known: Known, channel: str, grants: frozenset[str], life: Life[Any], log: FilteringBoundLogger
+        self,
+        known: Known,
+        channel: str,
+        grants: frozenset[str],
+        life: Life[Any],
+        durable: Durable | None,
+        log: FilteringBoundLogger,
     ) -> None:
         self.name = known.name
         self.run = known.run
         self.channel = channel
         self.grants = grants
         self.life = life
-        self.lane: Lane | None = life.lane(channel)
+        self.lane = life.lane(channel) if durable is None else life.durable_lane(channel, durable)
         self.judge: Judge | None = None
         hooks = known.description.hooks if known.description else ()
         if life.home is not None and "judge" in hooks and "judge" in grants:
@@ -68,7 +76,7 @@ class Place:
 
     def status(self) -> dict[str, Any]:
         """The place as `rosey status` shows it."""
-        reason = self.life.reason
+        reason = self.life.reason or (self.lane.reason if isinstance(self.lane, DurableLane) else "")
         if self.judge is not None and (seconds := self.judge.rest(asyncio.get_running_loop().time())):
             reason = (
                 f"as a judge it was late (times in a row: {self.judge.late}) and is not asked for {seconds:.0f} s"
@@ -96,6 +104,7 @@ class House:
         log: bound for each plugin with its name.
         publish: publishes a plugin's own event: plugin, name, JSON. May raise `PluginError`.
         read_secret: reads what a plugin's settings name.
+        eventlog: feeds durable plugins.
         workers: the front for plugins in processes of their own.
 
     Attributes:
@@ -113,6 +122,7 @@ class House:
         log: FilteringBoundLogger,
         publish: Callable[[str, str, bytes], None],
         read_secret: Callable[[Secret], str],
+        eventlog: EventLog,
         workers: Workers,
     ) -> None:
         self.clock = clock
@@ -125,6 +135,7 @@ class House:
         self._state = state
         self._log = log
         self._publish = publish
+        self._eventlog = eventlog
         self._workers = workers
         self._lives: list[Life[Any]] = []
 
@@ -164,7 +175,22 @@ class House:
         self._lives.append(life)
         for name in channels:
             log = self._log.bind(plugin=known.name, channel=name)
-            self.places[known.name, name] = Place(known, name, grants, life, log)
+            durable = partial(self._durable, log) if known.description and known.description.durable else None
+            self.places[known.name, name] = Place(known, name, grants, life, durable, log)
+
+    def _durable(self, log: FilteringBoundLogger, home: Home, channel: str) -> DurableLane:
+        config = self._config.plugins[home.name]
+        return DurableLane(
+            home.name,
+            channel,
+            home.deliver_to(channel),
+            wants=home.wants,
+            reader=self._eventlog.reader(home.name, channel, oldest=config.from_ == "oldest"),
+            graves=self._eventlog,
+            max_tries=config.max_tries,
+            clock=self.clock,
+            log=log,
+        )
 
     def _outside(
         self,
@@ -276,6 +302,7 @@ class House:
             if life not in others:
                 life.start()
         self.changed()
+        await self._eventlog.retain(config.plugins)
 
     def park(self, name: str) -> int:
         """Stop a plugin until somebody releases it; in how many places it was."""
@@ -293,11 +320,12 @@ class House:
 
     def lanes(self, channel: str, event_type: str) -> tuple[Lane, ...]:
         """The lanes that an event of this type goes to."""
+        # A durable one reads the event log by itself.
         return tuple(
             place.lane
             for (_, name), place in self.places.items()
             if name == channel
-            and place.lane is not None
+            and isinstance(place.lane, Lane)
             and place.life.state in ALIVE
             and place.life.home is not None
             and place.life.home.wants(event_type)

@@ -67,6 +67,7 @@ class Inside:
     ) -> None:
         manifest: Manifest = cls.manifest
         self.name = manifest.name
+        self.durable = manifest.durable
         self._typed = partial(msgspec.convert, type=manifest.settings)
         self._dispatch = Dispatch(
             self.name, lambda: cls(self._typed(settings)), budgets=budgets, log=log, parked=parked
@@ -98,7 +99,7 @@ class Inside:
         self._rooms[port.name] = partial(self._context, port=port, settings=self._typed(settings), log=log)
 
     def context(self, channel: str, *, reply: bool = False) -> Context:
-        """The plugin's view of a channel."""
+        """The plugin's view of a channel, for what is asked now."""
         return self._rooms[channel](reply=reply)
 
     def wants(self, event_type: str) -> bool:
@@ -107,7 +108,8 @@ class Inside:
 
     def deliver_to(self, channel: str) -> Deliver:
         """The end of the lane of one channel."""
-        return self._dispatch.deliver_to(self.context(channel))
+        context = self._rooms[channel](durable=self.durable)
+        return self._dispatch.deliver_to(context, durable=self.durable)
 
     async def start(self) -> None:
         """Call `start`, with the first of its channels."""

@@ -10,13 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from rosey_core.envelope import NOTHING, NormalizedEvent
+from rosey_core.envelope import NormalizedEvent, gap_event
 from rosey_core.events import CoreGap
 
 LIMIT = 10_000
 LIST = 256
 
-Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[None]]
+Deliver = Callable[[Sequence[NormalizedEvent]], Awaitable[object]]
 
 
 class Lane:
@@ -79,23 +79,10 @@ class Lane:
         if self._gap:
             first, last, count = self._gap
             self._gap = []
-            return [_gap(waiting[0], count, first, last)]
+            head = waiting[0]
+            return [gap_event(head.channel, CoreGap(count, first, last), head.timestamp, head.platform)]
         if len(waiting) <= LIST:
             events = list(waiting)
             waiting.clear()
             return events
         return [waiting.popleft() for _ in range(LIST)]
-
-
-def _gap(following: NormalizedEvent, count: int, first: int, last: int) -> NormalizedEvent:
-    """The event that stands where others were dropped; its `seq` is the last one's, so order by `seq` holds."""
-    return NormalizedEvent(
-        event_type="core.gap",
-        platform=following.platform,
-        data=CoreGap(count=count, first=first, last=last),
-        timestamp=following.timestamp,
-        metadata=NOTHING,
-        id=f"{following.channel}-gap-{last}",
-        channel=following.channel,
-        seq=last,
-    )

@@ -14,11 +14,15 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.errors import NotReady, PluginError, Unavailable, told
 from rosey_core.host.dispatch import taken_back
+from rosey_core.host.durable import DurableLane
 from rosey_core.host.home import STOP_SECONDS, Home
 from rosey_core.host.lane import Lane
 from rosey_core.host.ownership import owned_by
 
 H = TypeVar("H", bound=Home)
+
+Durable = Callable[[Home, str], DurableLane]
+"""Makes the lane of a durable plugin: its home, the channel."""
 
 AGAIN = 0.1
 """Seconds, at least, before anything is tried again."""
@@ -56,7 +60,7 @@ class Life(Generic[H]):
         self.home: H | None = None
         self._log = log
         self._changed = changed
-        self._lanes: list[Lane] = []
+        self._lanes: list[Lane | DurableLane] = []
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._over = False
@@ -71,6 +75,14 @@ class Life(Generic[H]):
         if self.home is None:
             return None
         lane = Lane(self.home.deliver_to(channel))
+        self._lanes.append(lane)
+        return lane
+
+    def durable_lane(self, channel: str, make: Durable) -> DurableLane | None:
+        """The same for a durable plugin: nothing is gathered, for all is in the event log."""
+        if self.home is None:
+            return None
+        lane = make(self.home, channel)
         self._lanes.append(lane)
         return lane
 
@@ -105,7 +117,7 @@ class Life(Generic[H]):
                 lane.cancel()
             await asyncio.wait(lanes)
 
-    async def _run(self, lane: Lane) -> None:
+    async def _run(self, lane: Lane | DurableLane) -> None:
         """Run a lane; only its end ends it, and not the plugin that happens to know its task."""
         while True:
             try:

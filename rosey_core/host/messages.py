@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import ChannelSnapshot
 from rosey_core.envelope import NormalizedEvent, Verdict, decode
 from rosey_core.errors import NotReady, PluginError, Unavailable
 from rosey_core.host.commands import CommandCall
-from rosey_core.host.home import Counts
+from rosey_core.host.home import Counts, Failure
 
 
 class Hello(msgspec.Struct):
@@ -61,8 +62,11 @@ class Events(msgspec.Struct):
     """`hook.CHANNEL.events`: the next 1 to 256 events. The answer means that they were handled.
 
     `number` grows with each list of a channel in a session; one that comes again with the same number was handled or
-    is under way, and is only answered. With a `snapshot` comes the channel's state behind the event `seen`, since
-    events were dropped: whoever keeps a copy takes it, and applies the events after that one.
+    is under way, and is only answered. A durable plugin that fails at one of the events answers with an error, and
+    gets the rest again in other lists; `not_ready` says that it is not the event's fault.
+
+    With a `snapshot` comes the channel's state behind the event `seen`, since events were dropped: whoever keeps a
+    copy takes it, and applies the events after that one.
     """
 
     session: str
@@ -106,6 +110,12 @@ class Commanded(msgspec.Struct):
         return CommandCall(self.user, self.rank, self.name, self.args, self.rest, channel, decode(self.event))
 
 
+class Caused(msgspec.Struct):
+    """What a durable plugin adds to the JSON of an action (`do.CHANNEL.ACTION`): which event it answers."""
+
+    cause: Cause | None = None
+
+
 class Parked(msgspec.Struct):
     """`ask.parked`, worker to daemon: the plugin must not go on, and why."""
 
@@ -123,11 +133,16 @@ class Query(msgspec.Struct):
 
 
 class Error(msgspec.Struct, frozen=True):
-    """Why not; `retry` (seconds) only for `not_ready`."""
+    """Why not.
+
+    `retry` (seconds) only for `not_ready`. `handled`, only of a list for a durable plugin, is how many of its events
+    were handled before the one that failed.
+    """
 
     code: str
     message: str
     retry: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    handled: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Answer(msgspec.Struct):
@@ -154,6 +169,29 @@ def bad(error: Exception) -> bytes:
     code = {NotReady: "not_ready", Unavailable: "unavailable"}.get(type(error), "failed")
     more = {"retry": error.retry} if isinstance(error, NotReady) else {}
     return encode({"ok": False, "error": {"code": code, "message": str(error), **more}})
+
+
+def failed(failure: Failure) -> bytes:
+    """An answer to a list that a durable plugin failed at."""
+    code, more = ("not_ready", {"retry": failure.retry}) if failure.retry else ("failed", {})
+    error = {"code": code, "message": failure.reason, "handled": failure.handled, **more}
+    return encode({"ok": False, "error": error})
+
+
+def failure_of(payload: bytes, events: int) -> Failure | None:
+    """What the answer to a list of so many events says. Raises `Unavailable` for no answer."""
+    if not payload:
+        raise Unavailable("nobody listens there")
+    try:
+        answer = _answer.decode(payload)
+    except msgspec.MsgspecError as error:
+        return Failure(0, f"the answer is none: {error}")
+    if answer.ok:
+        return None
+    why = answer.error
+    if why.code == "unavailable":
+        raise Unavailable(why.message)
+    return Failure(min(why.handled, events), why.message, why.retry if why.code == "not_ready" else 0.0)
 
 
 def result_of(payload: bytes) -> Any:

@@ -22,7 +22,16 @@ from rosey_core.grants import may_read
 from rosey_core.host import messages
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.context import Port
-from rosey_core.host.home import COMMAND_SECONDS, JUDGE_SECONDS, QUERY_SECONDS, START_SECONDS, Counts, Deliver, Say
+from rosey_core.host.home import (
+    COMMAND_SECONDS,
+    JUDGE_SECONDS,
+    QUERY_SECONDS,
+    START_SECONDS,
+    Counts,
+    Deliver,
+    Failure,
+    Say,
+)
 from rosey_core.host.hookspecs import hook_name
 from rosey_core.manifest import Description
 
@@ -80,6 +89,7 @@ class Outside:
     ) -> None:
         self.name = description.name
         self.counts = Counts()
+        self.durable = description.durable
         self._hooks = frozenset(description.hooks)
         self.grants = grants & frozenset(description.asks)
         self._settings = settings
@@ -162,16 +172,20 @@ class Outside:
         port = self._rooms[channel][0]
         numbers = itertools.count(1)
 
-        async def deliver(events: Sequence[NormalizedEvent]) -> None:
+        async def deliver(events: Sequence[NormalizedEvent]) -> Failure | None:
             listed = [msgspec.Raw(encode_event(event)) for event in events]
             for _ in range(DEATHS):
                 session = await self._present()
                 message = messages.Events(session.name, next(numbers), listed)
                 if "channel.state" in self.grants and _holed(events):
                     message.snapshot, message.seen = port.state.snapshot(), port.seen
-                if await self._handed(subject, messages.encode(message), session):
-                    return
+                with contextlib.suppress(Unavailable):
+                    answer = await self._handed(subject, messages.encode(message), session)
+                    return messages.failure_of(answer, len(events))
+                if self.durable:
+                    return Failure(0, "its process ended at it")
             self.poisoned(f"its process ended {DEATHS} times at the events {events[0].seq} to {events[-1].seq}")
+            return None
 
         return deliver
 
@@ -182,19 +196,16 @@ class Outside:
             if self._session is not None:
                 return self._session
 
-    async def _handed(self, subject: str, payload: bytes, session: Session) -> bool:
-        """Send a list until it is answered; whether it was, before the session ended."""
-        while not session.ended.is_set():
-            try:
+    async def _handed(self, subject: str, payload: bytes, session: Session) -> bytes:
+        """Send a list until it is answered. Raises `Unavailable` when the session ends before that."""
+        while True:
+            with contextlib.suppress(Unavailable):
                 answer = await self._while_it_lives(session, subject, payload, AGAIN)
-                messages.raw_result_of(answer)
-            except Unavailable:
-                await asyncio.sleep(0.05)
-            except PluginError:
-                return True  # it had the list, and could not say so
-            else:
-                return True
-        return False
+                messages.failure_of(answer, 0)
+                return answer
+            if session.ended.is_set():
+                raise Unavailable(f"{self.name} ended meanwhile")
+            await asyncio.sleep(0.05)
 
     async def start(self) -> None:
         """Call `start`."""

@@ -18,6 +18,7 @@ from rosey_core import subjects
 from rosey_core.actions import Action, Outcome
 from rosey_core.bus.bus import Bus
 from rosey_core.bus.questions import Questions
+from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
@@ -77,12 +78,13 @@ class Door:
         except BusError as error:
             raise PluginError(f"{plugin} can't publish {name}: {error}") from None
 
-    def act(self, channel: str, action: Action, *, reply: bool) -> Receipt:
+    def act(self, channel: str, action: Action, *, reply: bool, cause: Cause | None) -> Receipt:
         """Ask for an action; its receipt tells what became of it."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         way = ("do", channel, *(("reply",) if reply else ()), action.name)
         try:
-            work = self._done(subjects.worker(self._plugin, *way), msgspec.json.encode(action), future)
+            payload = msgspec.to_builtins(action) | ({} if cause is None else {"cause": cause})
+            work = self._done(subjects.worker(self._plugin, *way), messages.encode(payload), future)
         except (TypeError, ValueError, msgspec.MsgspecError) as error:
             return Receipt.of(action.name, Outcome("refused", str(error)))
         task = asyncio.get_running_loop().create_task(work, name=f"action {action.name}")
@@ -133,9 +135,16 @@ class Room:
         self.seen = told.seen
         self._door = door
 
-    def act(self, action: Action, *, plugin: str, reply: bool) -> Receipt:  # noqa: ARG002  the worker is one plugin
+    def act(
+        self,
+        action: Action,
+        *,
+        plugin: str,  # noqa: ARG002  the worker is one plugin
+        reply: bool,
+        cause: Cause | None = None,
+    ) -> Receipt:
         """Queue an action."""
-        return self._door.act(self.name, action, reply=reply)
+        return self._door.act(self.name, action, reply=reply, cause=cause)
 
     def follow(self, message: messages.Events, events: list[NormalizedEvent]) -> None:
         """Keep the copy of the state: take a snapshot that is there, and apply what comes after it."""
@@ -355,9 +364,8 @@ class Remote:
             if "channel.state" in self._grants:
                 lane.room.follow(message, events)
                 events = [event for event in events if may_read(self._grants, event.event_type)]
-            if events:
-                await lane.deliver(events)
-            lane.answer = messages.good()
+            failure = await lane.deliver(events) if events else None
+            lane.answer = messages.good() if failure is None else messages.failed(failure)
             for reply in lane.waiting:
                 self._say(reply, lane.answer)
             lane.waiting = []

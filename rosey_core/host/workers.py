@@ -19,6 +19,7 @@ from rosey_core.actions import ACTIONS, Outcome, parse_action
 from rosey_core.bus.access import inbox, may_answer
 from rosey_core.bus.bus import Bus, Login
 from rosey_core.bus.questions import Questions
+from rosey_core.cause import Cause
 from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.host import messages
 from rosey_core.host.context import Port
@@ -144,10 +145,11 @@ class Workers:
         if action.grant not in self._homes[plugin][0].grants:
             return self._refuse(plugin, f"{plugin} was not granted {action.grant}")
         try:
+            cause, payload = _cause_of(payload)
             made = parse_action(name, payload)
         except (msgspec.MsgspecError, RecursionError) as error:
             return self._refuse(plugin, f"{name}: {error}")
-        return _outcome(await port.act(made, plugin=plugin, reply=reply).outcome())
+        return _outcome(await port.act(made, plugin=plugin, reply=reply, cause=cause).outcome())
 
     async def _answer(self, plugin: str, what: str, payload: bytes) -> bytes:
         home, parked = self._homes[plugin]
@@ -170,6 +172,16 @@ class Workers:
                 return messages.good(await self._query(asked.plugin, asked.name, asked.channel, asked.args))
             case _:
                 return self._refuse(plugin, f"there is no question {what[:100]}")
+
+
+def _cause_of(payload: bytes) -> tuple[Cause | None, bytes]:
+    """The event that an action answers, and the action without it."""
+    cause = msgspec.json.decode(payload, type=messages.Caused).cause if b'"cause"' in payload else None
+    if cause is None:
+        return None, payload
+    fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    del fields["cause"]
+    return cause, msgspec.json.encode(fields)
 
 
 def _outcome(outcome: Outcome) -> bytes:

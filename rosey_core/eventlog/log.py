@@ -1,0 +1,348 @@
+"""The event log as the daemon has it: events come in one by one, are committed in groups, and go out to readers.
+
+It owns what is not on disk yet, the newest events of each channel in memory, and what is said when the disk is full.
+How it is kept on disk is the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rosey_core.clock import WallClock
+from rosey_core.config import EventLogConfig
+from rosey_core.envelope import NormalizedEvent, encode, gap_event
+from rosey_core.errors import EventLogError
+from rosey_core.eventlog.engine import Batch, Cursor, Dead, Engine, Lost, Newest, Row
+from rosey_core.eventlog.history import Seen
+from rosey_core.eventlog.kept import ALWAYS, KEPT, user_of
+from rosey_core.eventlog.reader import Reader, Tail
+from rosey_core.events import ChatMessage, CoreGap
+
+LINGER = 0.005
+"""Seconds that an event waits for others to be committed with."""
+GROUP = 256
+"""So many do not wait any longer."""
+LAZY = 0.25
+"""Seconds that a moved cursor waits for events to be committed with."""
+AGAIN = 1.0
+"""Seconds after which a commit that failed is tried again."""
+MOST = 50_000
+"""Events that may wait for a disk; then the oldest go."""
+MOST_BYTES = 64 << 20
+TRIM_EVERY = 60.0
+CLOSE_SECONDS = 1.0
+
+
+class _Waiting(msgspec.Struct):
+    """What is not on disk yet."""
+
+    rows: list[tuple[Row, NormalizedEvent]] = []
+    cursors: dict[tuple[str, str], int] = {}
+    newest: dict[str, Newest] = {}
+    dead: list[Dead] = []
+    risen: list[tuple[str, str, int]] = []
+    claims: list[tuple[bytes, float, asyncio.Future[bool]]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.cursors or self.newest or self.dead or self.risen or self.claims)
+
+
+class EventLog:
+    """The log of all channels.
+
+    Args:
+        engine: keeps it.
+        config: what is kept, and for how long.
+        clock: tells the time.
+        log: for what goes wrong.
+
+    Attributes:
+        fault: why it can't be written now; empty while it can.
+        lost: events that could not be kept, since the start.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: EventLogConfig,
+        *,
+        clock: WallClock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.fault = ""
+        self.lost = 0
+        self._engine = engine
+        self._clock = clock
+        self._log = log
+        self._config = config
+        self._kinds = KEPT if config.private_messages else ALWAYS
+        self._waiting = _Waiting()
+        self._bytes = 0
+        self._gaps: dict[str, CoreGap] = {}
+        self._tails: dict[str, Tail] = {}
+        self._readers: dict[tuple[str, str], Reader] = {}
+        self._cursors: dict[tuple[str, str], int] = {}
+        self._notes: dict[tuple[str, str], Lost] = {}
+        self._seen: dict[str, Seen] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._size = 0
+
+    async def open(self) -> None:
+        """Begin. Raises `ConfigError` for a log of a newer rosey, and `EventLogError` when the disk refuses."""
+        opened = await self._engine.open()
+        if opened.trouble:
+            self._log.error("eventlog.damaged", reason=opened.trouble)
+        self._tails = {channel: Tail(head) for channel, head in opened.heads.items()}
+        self._cursors = {(cursor.plugin, cursor.channel): cursor.seq for cursor in opened.cursors}
+        self._notes = {(lost.plugin, lost.channel): lost for lost in opened.lost}
+        self._seen = {one.channel: Seen(one.time_ms, one.ids) for one in opened.newest}
+        self._size = await self._engine.size()
+
+    # --- in ---
+
+    def repeated(self, event: NormalizedEvent) -> bool:
+        """Whether a chat line that CyTube repeats at a join was told before."""
+        seen = self._seen.get(event.channel)
+        return seen is not None and seen.has(event.data.time_ms, event.id)
+
+    def append(self, event: NormalizedEvent, payload: bytes) -> None:
+        """Keep an event, if it is of a kind that is kept; `payload` is its JSON. Never waits."""
+        if event.event_type not in self._kinds:
+            return
+        data, channel = event.data, event.channel
+        if type(data) is ChatMessage:
+            seen = self._seen.get(channel)
+            if seen is None:
+                seen = self._seen[channel] = Seen(-1, ())
+            seen.add(data.time_ms, event.id)
+            self._waiting.newest[channel] = Newest(channel, seen.newest, seen.ids)
+        row = Row(channel, event.seq, event.event_type, user_of(data), self._clock(), payload)
+        self._waiting.rows.append((row, event))
+        self._bytes += len(payload)
+        if len(self._waiting.rows) > MOST or self._bytes > MOST_BYTES:
+            self._drop()
+        self._soon(LINGER)
+
+    async def claim(self, key: bytes) -> bool:
+        """Whether this is the first time that `key` is claimed; when this returns it is on disk.
+
+        Raises:
+            EventLogError: it can't be written.
+        """
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.claims.append((key, self._clock(), future))
+        self._soon(LINGER)
+        return await future
+
+    def _drop(self) -> None:
+        """Drop the oldest that waits for the disk, and remember to say so."""
+        (row, event), *_ = self._waiting.rows
+        del self._waiting.rows[0]
+        self._bytes -= len(row.body)
+        self.lost += 1
+        gap = self._gaps.get(event.channel) or CoreGap(0, event.seq, event.seq)
+        self._gaps[event.channel] = CoreGap(
+            gap.count + 1, min(gap.first, event.seq), max(gap.last, event.seq), where="log"
+        )
+
+    # --- out ---
+
+    def head(self, channel: str) -> int:
+        """The last number of a channel that is on disk, or that a plugin had."""
+        tail = self._tails.get(channel)
+        seqs = [seq for (_, name), seq in self._cursors.items() if name == channel]
+        return max([tail.head if tail else 0, *seqs])
+
+    def reader(self, plugin: str, channel: str, *, oldest: bool = False) -> Reader:
+        """What a plugin reads in a channel, from where it was; a new one from now on, or from the `oldest`."""
+        key = plugin, channel
+        if (known := self._readers.get(key)) is not None:
+            return known
+        tail = self._tails.setdefault(channel, Tail(0))
+        if key not in self._cursors:
+            self._moved(plugin, channel, 0 if oldest else tail.head)
+        reader = self._readers[key] = Reader(
+            channel,
+            self._cursors[key],
+            tail=tail,
+            read=self._engine.read,
+            moved=lambda seq: self._moved(plugin, channel, seq),
+            clock=self._clock,
+            log=self._log.bind(plugin=plugin),
+        )
+        reader.lost = self._notes.get(key)
+        return reader
+
+    def _moved(self, plugin: str, channel: str, seq: int) -> None:
+        self._cursors[plugin, channel] = seq
+        self._waiting.cursors[plugin, channel] = seq
+        self._soon(LAZY)
+
+    def bury(self, dead: Dead) -> None:
+        """Keep what a plugin failed at as a dead letter."""
+        self._waiting.dead.append(dead)
+        self._soon(LINGER)
+
+    def raise_up(self, plugin: str, channel: str, seq: int) -> None:
+        """A dead letter is none any more."""
+        self._waiting.risen.append((plugin, channel, seq))
+        self._soon(LINGER)
+
+    async def dead(self, plugin: str) -> list[Dead]:
+        """A plugin's dead letters."""
+        await self.flushed()
+        return await self._engine.dead(plugin)
+
+    async def retain(self, plugins: Collection[str]) -> None:
+        """Forget what is kept for plugins that are not in the configuration any more."""
+        self._cursors = {key: seq for key, seq in self._cursors.items() if key[0] in plugins}
+        self._readers = {key: reader for key, reader in self._readers.items() if key[0] in plugins}
+        self._waiting.cursors = {key: seq for key, seq in self._waiting.cursors.items() if key[0] in plugins}
+        with contextlib.suppress(EventLogError):  # the next start tries it again
+            await self._engine.retain(plugins)
+
+    # --- committing ---
+
+    def _soon(self, seconds: float) -> None:
+        """Commit after so long, or sooner."""
+        if self._task is not None:
+            return  # it takes what waits when it is through
+        loop = asyncio.get_running_loop()
+        if len(self._waiting.rows) >= GROUP:
+            self._begin()
+        elif self._timer is None or self._timer.when() > loop.time() + seconds:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_later(seconds, self._begin)
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._commit_all(), name="event log")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("eventlog.failed", exc_info=error)
+        if self._waiting:
+            self._soon(AGAIN)
+
+    async def _commit_all(self) -> None:
+        while self._waiting or self._gaps:
+            taken, self._waiting = self._waiting, _Waiting()
+            gaps, self._gaps, self._bytes = self._gaps, {}, 0
+            if gaps:
+                taken.rows += [self._gap_row(channel, gap) for channel, gap in gaps.items()]
+                taken.rows.sort(key=lambda each: each[0].seq)
+            batch = Batch(
+                [row for row, _ in taken.rows],
+                [Cursor(*key, seq) for key, seq in taken.cursors.items()],
+                list(taken.newest.values()),
+                taken.dead,
+                taken.risen,
+                [(key, when) for key, when, _ in taken.claims],
+            )
+            try:
+                firsts = await self._engine.commit(batch)
+            except EventLogError as error:
+                self._failed(error, taken)
+                await asyncio.sleep(AGAIN)
+                continue
+            if self.fault:
+                self._log.warning("eventlog.recovered", lost=self.lost)
+                self.fault = ""
+            self._committed(taken)
+            for (_, _, future), first in zip(taken.claims, firsts, strict=True):
+                if not future.done():
+                    future.set_result(first)
+
+    def _failed(self, error: EventLogError, taken: _Waiting) -> None:
+        """Keep all for the next try, but what somebody waits for."""
+        if not self.fault:
+            self._log.error("eventlog.fault", reason=str(error))
+        self.fault = str(error)
+        for _, _, future in taken.claims:
+            if not future.done():
+                future.set_exception(EventLogError(str(error)))
+        later = self._waiting
+        self._waiting = _Waiting(
+            taken.rows + later.rows,
+            taken.cursors | later.cursors,
+            taken.newest | later.newest,
+            taken.dead + later.dead,
+            taken.risen + later.risen,
+            later.claims,
+        )
+        self._bytes += sum(len(row.body) for row, _ in taken.rows)
+
+    def _committed(self, taken: _Waiting) -> None:
+        told = set()
+        for row, event in taken.rows:
+            tail = self._tails.get(row.channel)
+            if tail is None:
+                tail = self._tails[row.channel] = Tail(0)
+            tail.append(event)
+            told.add(row.channel)
+        for (_, channel), reader in self._readers.items():
+            if channel in told:
+                reader.wake()
+
+    def _gap_row(self, channel: str, gap: CoreGap) -> tuple[Row, NormalizedEvent]:
+        event = gap_event(channel, gap, self._clock())
+        return Row(channel, gap.last, event.event_type, "", event.timestamp, encode(event)), event
+
+    # --- its own life ---
+
+    async def trim(self) -> None:
+        """Drop what is too old or too much, and let who had not read it yet know."""
+        before = self._clock() - self._config.keep_days * 86_400
+        for lost in await self._engine.trim(before, self._config.max_mib << 20):
+            self._log.warning(
+                "eventlog.trimmed", plugin=lost.plugin, channel=lost.channel, count=lost.number, last=lost.last
+            )
+            key = lost.plugin, lost.channel
+            if (reader := self._readers.get(key)) is not None:
+                reader.losing(lost)
+            else:
+                self._notes[key] = self._notes[key].and_then(lost) if key in self._notes else lost
+        self._size = await self._engine.size()
+
+    async def run(self) -> None:
+        """Trim from time to time, until cancelled."""
+        while True:
+            await asyncio.sleep(TRIM_EVERY)
+            try:
+                await self.trim()
+            except EventLogError as error:
+                self._log.warning("eventlog.not_trimmed", reason=str(error))
+
+    async def flushed(self) -> None:
+        """Wait until everything so far is on disk, or has failed once."""
+        if self._waiting and self._task is None:
+            self._begin()
+        if self._task is not None:
+            await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
+
+    async def close(self) -> None:
+        """Commit what waits, within a second, and end."""
+        await self.flushed()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._engine.close()
+
+    def status(self) -> Mapping[str, Any]:
+        """The log as `rosey status` shows it."""
+        return {"fault": self.fault, "waiting": len(self._waiting.rows), "lost": self.lost, "bytes": self._size}
