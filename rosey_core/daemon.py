@@ -40,6 +40,7 @@ from rosey_core.host.house import House
 from rosey_core.host.ownership import exception_handler, task_factory
 from rosey_core.host.registry import Known
 from rosey_core.host.workers import Workers
+from rosey_core.letters import Letters
 from rosey_core.logins import Logins
 from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.preflight import preflight
@@ -100,7 +101,7 @@ class Daemon:
             listen=self._answer_queries,
             log=self._log,
         )
-        self._verbs = Verbs(self._running, self._house, self._tell)
+        self._verbs = Verbs(self._running, self._house, Letters(self._house, self._eventlog), self._tell)
         self._watch = LoopWatch(self._blocked, self._freed)
         self._ready_after = 0.0
 

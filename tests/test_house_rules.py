@@ -24,7 +24,7 @@ FLOORS = (
     | {"config", "settings", "journal", "log", "difference", "cause"},
     {"channel", "cytube", "bus", "service", "sequence", "control", "eventlog"},
     {"host"},
-    {"pipeline", "requests", "site", "preflight", "logins", "reload", "verbs", "once", "api"},
+    {"pipeline", "requests", "site", "preflight", "logins", "reload", "verbs", "once", "letters", "api"},
     {"daemon"},
     {"testing"},
     {"cli", "__main__"},

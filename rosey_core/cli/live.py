@@ -32,7 +32,7 @@ def reload(config_path: Path | None, overrides: tuple[str, ...]) -> None:
     Plugins, their grants and settings, and the users of NATS can change so. What is wrong, or needs a restart, is
     told, and nothing changes then.
     """
-    _told(_tell(load(config_path, overrides), "reload"))
+    _told(tell(load(config_path, overrides), "reload"))
 
 
 @click.command()
@@ -40,7 +40,7 @@ def reload(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 @configured
 def restart(config_path: Path | None, overrides: tuple[str, ...], name: str) -> None:
     """End a plugin and start it anew; one in a process of its own with its code as it is now."""
-    _tell(load(config_path, overrides), "restart", name=name)
+    tell(load(config_path, overrides), "restart", name=name)
     click.echo(f"{name} was restarted")
 
 
@@ -49,7 +49,7 @@ def restart(config_path: Path | None, overrides: tuple[str, ...], name: str) -> 
 @configured
 def park(config_path: Path | None, overrides: tuple[str, ...], name: str) -> None:
     """Stop a plugin until `rosey plugins release`, or the next start of rosey."""
-    _tell(load(config_path, overrides), "park", name=name)
+    tell(load(config_path, overrides), "park", name=name)
     click.echo(f"{name} is parked")
 
 
@@ -58,7 +58,7 @@ def park(config_path: Path | None, overrides: tuple[str, ...], name: str) -> Non
 @configured
 def release(config_path: Path | None, overrides: tuple[str, ...], name: str) -> None:
     """Start a plugin that was parked, or that failed."""
-    _tell(load(config_path, overrides), "restart", name=name)
+    tell(load(config_path, overrides), "restart", name=name)
     click.echo(f"{name} was started")
 
 
@@ -135,7 +135,7 @@ def _write(loaded: Loaded, name: str, *, enabled: bool, grant: tuple[str, ...]) 
         raise RoseyError(f"{path} can't be written: {error.strerror}") from error
     click.echo(f"{path} says so now")
     try:
-        _told(_tell(loaded, "reload"))
+        _told(tell(loaded, "reload"))
     except Unavailable:
         click.echo("no rosey runs; it counts from the next start on")
     except RoseyError:
@@ -152,8 +152,8 @@ def _told(answer: dict[str, Any]) -> None:
     click.echo(f"reloaded; ended, begun or begun anew: {', '.join(names)}" if names else "reloaded; nothing changed")
 
 
-def _tell(loaded: Loaded, verb: str, **fields: Any) -> Any:
-    """Ask the daemon of this configuration to do something."""
+def tell(loaded: Loaded, verb: str, **fields: Any) -> Any:
+    """Ask the daemon of this configuration to do something; what it answers."""
     from rosey_core.cli.status import ask_daemon
 
     return ask_daemon(loaded, verb, seconds=SECONDS, **fields)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rosey_core.cli import letters, live
 from rosey_core.cli.known import known_or_refused, survey_now
-from rosey_core.cli.live import VERBS
 from rosey_core.cli.options import configured, load, print_json, table
 from rosey_core.cli.status import ask_daemon
 from rosey_core.cli.unit import run_plugin
@@ -32,7 +32,7 @@ def plugins() -> None:
     """List the plugins, show one, change what runs, or run one by itself."""
 
 
-for verb in (*VERBS, run_plugin):
+for verb in (*live.VERBS, *letters.VERBS, run_plugin):
     plugins.add_command(verb)
 
 

@@ -37,6 +37,8 @@ GRANTS = {
     "threads": ("chat.read",),
     "slowimport": ("chat.read",),
     "recorder": ("chat.read", "chat.pm", "user.read", "media.read", "poll.read", "channel.read", "channel.state"),
+    "notary": ("chat.read", "chat.send", "user.read"),
+    "lister": ("chat.read", "chat.send"),
     "asker": ("chat.read", "chat.send", "query:asker"),
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -295,6 +297,46 @@ class SecretKeeper:
         token = ctx.secret(self.settings.token)
         ctx.log.warning("keeper.careless", token=token, nested={"token": [token]})
         raise RuntimeError(f"could not log in with {token}")
+
+
+class Notary(Plain):
+    """Durable: notes each line in a file, and says so."""
+
+    manifest = Manifest(
+        name="notary", summary="Notes lines.", asks=("chat.read", "chat.send", "user.read"), durable=True
+    )
+
+    @hookimpl(history=True)
+    async def on_chat_message(self, ctx: Context, event: NormalizedEvent) -> None:
+        """Note it; a line may tell it to fail, to die or to take its time."""
+        marks, text = ctx.directory, event.data.text
+        if (marks / "broken").exists():
+            raise ValueError("broken")
+        with (marks / "lines").open("a") as file:
+            file.write(f"{text}\n")
+        if text.startswith("note "):
+            outcome = await ctx.say(f"noted {text[5:]}").outcome()
+            with (marks / "outcomes").open("a") as file:
+                file.write(f"{text} {outcome.state}\n")
+        if text == "note and die" and not (marks / "died").exists():
+            (marks / "died").touch()
+            os.kill(os.getppid() if "rosey_core.host.worker" in sys.orig_argv else os.getpid(), signal.SIGKILL)
+            await asyncio.sleep(60)  # a worker goes with its daemon
+
+
+class Lister(Plain):
+    """Durable, and acts in a list of events."""
+
+    manifest = Manifest(name="lister", summary="Acts in lists.", asks=("chat.read", "chat.send"), durable=True)
+
+    @hookimpl
+    async def on_events(self, ctx: Context, events: Sequence[NormalizedEvent]) -> None:
+        """Say of each line what becomes of an answer to it."""
+        for event in events:
+            if event.event_type == "chat.message" and event.data.text.startswith("list "):
+                refused = await ctx.say("without a cause").outcome()
+                view = ctx.about(event)
+                view.say(f"{refused.state} {'about(event)' in refused.reason}")
 
 
 class SlowStart(Plain):
