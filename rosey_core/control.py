@@ -166,7 +166,7 @@ def _failed(code: str, message: str) -> str:
     return _encode({"ok": False, "error": {"code": code, "message": message}})
 
 
-async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any) -> Any:
+async def ask(path: Path, verb: str, *, seconds: float = SECONDS, limit: int = 1 << 24, **fields: Any) -> Any:
     """Ask a running daemon.
 
     Raises:
@@ -176,7 +176,7 @@ async def ask(path: Path, verb: str, *, seconds: float = SECONDS, **fields: Any)
     """
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 24)
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=limit)
             try:
                 writer.write(msgspec.json.encode({"verb": verb, **fields}) + b"\n")
                 answer = msgspec.json.decode(await reader.readline(), type=dict[str, Any])

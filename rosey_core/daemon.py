@@ -44,6 +44,7 @@ from rosey_core.letters import Letters
 from rosey_core.logins import Logins
 from rosey_core.pipeline import PLATFORM, Pipeline
 from rosey_core.preflight import preflight
+from rosey_core.privacy import Privacy
 from rosey_core.reload import Running
 from rosey_core.requests import Requests
 from rosey_core.service import LoopWatch, keep_told, notify, status_line, watchdog
@@ -101,7 +102,11 @@ class Daemon:
             listen=self._answer_queries,
             log=self._log,
         )
-        self._verbs = Verbs(self._running, self._house, Letters(self._house, self._eventlog), self._tell)
+        more = {
+            **Letters(self._house, self._eventlog).table,
+            **Privacy(self._house, self._eventlog).table,
+        }
+        self._verbs = Verbs(self._running, self._house, more, self._tell)
         self._watch = LoopWatch(self._blocked, self._freed)
         self._ready_after = 0.0
 

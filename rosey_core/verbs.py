@@ -11,7 +11,6 @@ from rosey_core import __version__
 from rosey_core.control import Verb
 from rosey_core.errors import RoseyError, Unavailable
 from rosey_core.host.house import House
-from rosey_core.letters import Letters
 from rosey_core.reload import Running
 
 
@@ -21,21 +20,23 @@ class Verbs:
     Args:
         running: the configuration that counts, and what changes it.
         house: the plugins.
-        letters: the dead letters.
+        more: verbs that others answer to.
         tell: what the daemon says of the rest; its `ready_after` is 0 while it starts.
     """
 
-    def __init__(self, running: Running, house: House, letters: Letters, tell: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, running: Running, house: House, more: Mapping[str, Verb], tell: Callable[[], dict[str, Any]]
+    ) -> None:
         self._running = running
         self._house = house
-        self._letters = letters
+        self._more = more
         self._tell = tell
 
     @property
     def table(self) -> Mapping[str, Verb]:
         """Each by its name."""
         own = {"status": self._status, "reload": self._reload, "restart": self._restart, "park": self._park}
-        return {**own, **self._letters.table}
+        return {**own, **self._more}
 
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         told, loaded = self._tell(), self._running.loaded

@@ -213,7 +213,60 @@ class ChatLog:
         channel.remember(new)  # not before it is written: what a full disk refused may come again
 
     @hookimpl
+    def forget(self, ctx: Context, user: str) -> None:
+        """Delete what somebody said from every file, and their name where they queued something."""
+        self.stop()
+        self._channels.clear()  # each opens its file anew
+        for path in sorted(ctx.directory.glob("*.log*")):
+            kept = [line for line in (_without(line, user) for line in _lines(path)) if line]
+            new = path.with_name(f"new-{path.name}")
+            new.write_text("".join(kept), encoding="utf-8")
+            new.replace(path)
+
+    @hookimpl
+    def export(self, ctx: Context, user: str) -> list[str]:
+        """Every line of a file that is about somebody."""
+        return [
+            line.rstrip("\n")
+            for path in sorted(ctx.directory.glob("*.log*"))
+            for line in _lines(path)
+            if _without(line, user) != line
+        ]
+
+    @hookimpl
     def stop(self) -> None:
         """Close the files."""
         for channel in self._channels.values():
             channel.close()
+
+
+def _lines(path: Path) -> list[str]:
+    # Not `splitlines`: only \n ends a line here.
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        return list(file)
+
+
+def _without(line: str, user: str) -> str:
+    """A line of a file without a user: as it was, shortened, or empty."""
+    if line.startswith("{"):
+        fields = json.loads(line) if line.endswith("}\n") else {}
+        speaker = str(fields.get("user", ""))
+        if _of_server(speaker, str(fields.get("text", "")), user):
+            return ""
+        if speaker.lower() != user.lower():
+            return line
+        if fields.get("type") != "media.played":
+            return ""
+        return json.dumps(fields | {"user": ""}, ensure_ascii=False) + "\n"
+    name = re.escape(user)
+    line = re.sub(rf", queued by {name}$", "", line, flags=re.IGNORECASE | re.MULTILINE)
+    server = re.match(r"\S+ <(\[[^>]*)> (.*)", line)
+    if server and _of_server(server[1], server[2], user):
+        return ""
+    said = re.match(rf"\S+ (?:<{name}> |\* {name} |-- {name} (?:queued |cleared ))", line, re.IGNORECASE)
+    return "" if said else line
+
+
+def _of_server(speaker: str, text: str, user: str) -> bool:
+    """Whether it is a line in which the server, which no user is called like, names somebody."""
+    return speaker.startswith("[") and bool(re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text, re.IGNORECASE))

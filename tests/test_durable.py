@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
 from rosey_core.errors import EventLogError
-from rosey_core.eventlog import log as log_module
+from rosey_core.eventlog import pending
 from rosey_core.eventlog.log import EventLog
 from rosey_core.eventlog.reader import IN_MEMORY
 from rosey_core.events import ChatMessage, Data, MediaSynced, UserJoined, event_type_of
@@ -303,7 +303,7 @@ def test_at_least_once_in_order(steps: list[str]) -> None:
 
 def test_a_full_disk_drops_the_oldest_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be kept any longer is counted; in its place stands a gap, for everyone who reads the log."""
-    monkeypatch.setattr(log_module, "MOST", 10)
+    monkeypatch.setattr(pending, "MOST", 10)
 
     async def scenario() -> None:
         rig = await Rig().open()

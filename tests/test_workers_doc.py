@@ -32,6 +32,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "`rosey.plugins.NAME.control.start`": messages.Start,
     "A channel in `start`": messages.Room,
     "`rosey.plugins.NAME.control.ping`": messages.Control,
+    "`rosey.plugins.NAME.control.forget`": messages.Person,
     "The result of a ping": home.Counts,
     "`rosey.plugins.NAME.hook.CHANNEL.events`": messages.Events,
     "An event": envelope.NormalizedEvent,
@@ -103,7 +104,7 @@ def test_every_message_has_its_section() -> None:
     told = {heading.strip("`").removeprefix("rosey.plugins.NAME.") for heading in SHAPES if "NAME" in heading}
     hears = {(way.split(".")[0], way.split(".")[-1]) for way in told if way.startswith(("hook", "control"))}
     ways = remote.Remote("x", "", None, None, None, None)._ways.keys()  # type: ignore[arg-type]  # it only looks
-    assert hears | {("control", "stop"), ("control", "tidy")} == ways | {("hook", "events")}
+    assert hears | {("control", "stop"), ("control", "tidy"), ("control", "export")} == ways | {("hook", "events")}
     code = Path(workers.__file__).read_text()
     assert {f"ask.{what}" for what in re.findall(r'case "(\w+)":', code)} == {w for w in told if w[:4] == "ask."}
 

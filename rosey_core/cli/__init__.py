@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("rosey_core.cli.run:run", "Join the channels and run the plugins."),
     "status": ("rosey_core.cli.status:status", "Show how a running rosey is."),
     "plugins": ("rosey_core.cli.plugins:plugins", "List the plugins, show one, or change what runs."),
+    "privacy": ("rosey_core.cli.privacy:privacy", "Tell or delete what is kept about a user."),
     "ctl": ("rosey_core.cli.live:ctl", "Let a running rosey read its configuration again."),
     "nats": ("rosey_core.cli.nats:nats", "Show what a NATS server of your own has to know."),
     "check": ("rosey_core.cli.config:check", "Check the configuration and say what is wrong with it."),

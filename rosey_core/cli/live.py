@@ -152,8 +152,8 @@ def _told(answer: dict[str, Any]) -> None:
     click.echo(f"reloaded; ended, begun or begun anew: {', '.join(names)}" if names else "reloaded; nothing changed")
 
 
-def tell(loaded: Loaded, verb: str, **fields: Any) -> Any:
+def tell(loaded: Loaded, verb: str, *, seconds: float = SECONDS, **fields: Any) -> Any:
     """Ask the daemon of this configuration to do something; what it answers."""
     from rosey_core.cli.status import ask_daemon
 
-    return ask_daemon(loaded, verb, seconds=SECONDS, **fields)
+    return ask_daemon(loaded, verb, seconds=seconds, **fields)

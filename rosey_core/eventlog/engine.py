@@ -132,7 +132,7 @@ class Engine(Protocol):
         """The dead letters of a plugin, oldest first."""
 
     async def about(self, user: str, each: Callable[[Row], None]) -> None:
-        """Show every row in which a user's name stands as a JSON string, in any capitals."""
+        """Show every row, and dead letter, in whose JSON a name stands, in any capitals."""
 
     async def rewrite(self, rows: Sequence[Row], gone: Sequence[tuple[str, int]]) -> None:
         """Put other bodies in the place of rows, and delete others, by channel and seq. No byte of them stays."""

@@ -16,13 +16,15 @@ from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
 from rosey_core.config import EventLogConfig
-from rosey_core.envelope import NormalizedEvent, encode, gap_event
+from rosey_core.envelope import NormalizedEvent
 from rosey_core.errors import EventLogError
-from rosey_core.eventlog.engine import Batch, Cursor, Dead, Engine, Lost, Newest, Row
+from rosey_core.eventlog.engine import Dead, Engine, Lost, Newest, Row
 from rosey_core.eventlog.history import Seen
 from rosey_core.eventlog.kept import ALWAYS, KEPT, user_of
+from rosey_core.eventlog.pending import Pending
+from rosey_core.eventlog.privacy import without
 from rosey_core.eventlog.reader import Reader, Tail
-from rosey_core.events import ChatMessage, CoreGap
+from rosey_core.events import ChatMessage
 
 LINGER = 0.005
 """Seconds that an event waits for others to be committed with."""
@@ -32,25 +34,8 @@ LAZY = 0.25
 """Seconds that a moved cursor waits for events to be committed with."""
 AGAIN = 1.0
 """Seconds after which a commit that failed is tried again."""
-MOST = 50_000
-"""Events that may wait for a disk; then the oldest go."""
-MOST_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 CLOSE_SECONDS = 1.0
-
-
-class _Waiting(msgspec.Struct):
-    """What is not on disk yet."""
-
-    rows: list[tuple[Row, NormalizedEvent]] = []
-    cursors: dict[tuple[str, str], int] = {}
-    newest: dict[str, Newest] = {}
-    dead: list[Dead] = []
-    risen: list[tuple[str, str, int]] = []
-    claims: list[tuple[bytes, float, asyncio.Future[bool]]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.cursors or self.newest or self.dead or self.risen or self.claims)
 
 
 class EventLog:
@@ -82,9 +67,7 @@ class EventLog:
         self._log = log
         self._config = config
         self._kinds = KEPT if config.private_messages else ALWAYS
-        self._waiting = _Waiting()
-        self._bytes = 0
-        self._gaps: dict[str, CoreGap] = {}
+        self._waiting = Pending()
         self._tails: dict[str, Tail] = {}
         self._readers: dict[tuple[str, str], Reader] = {}
         self._cursors: dict[tuple[str, str], int] = {}
@@ -124,10 +107,7 @@ class EventLog:
             seen.add(data.time_ms, event.id)
             self._waiting.newest[channel] = Newest(channel, seen.newest, seen.ids)
         row = Row(channel, event.seq, event.event_type, user_of(data), self._clock(), payload)
-        self._waiting.rows.append((row, event))
-        self._bytes += len(payload)
-        if len(self._waiting.rows) > MOST or self._bytes > MOST_BYTES:
-            self._drop()
+        self.lost += self._waiting.add(row, event)
         self._soon(LINGER)
 
     async def claim(self, key: bytes) -> bool:
@@ -140,17 +120,6 @@ class EventLog:
         self._waiting.claims.append((key, self._clock(), future))
         self._soon(LINGER)
         return await future
-
-    def _drop(self) -> None:
-        """Drop the oldest that waits for the disk, and remember to say so."""
-        (row, event), *_ = self._waiting.rows
-        del self._waiting.rows[0]
-        self._bytes -= len(row.body)
-        self.lost += 1
-        gap = self._gaps.get(event.channel) or CoreGap(0, event.seq, event.seq)
-        self._gaps[event.channel] = CoreGap(
-            gap.count + 1, min(gap.first, event.seq), max(gap.last, event.seq), where="log"
-        )
 
     # --- out ---
 
@@ -208,6 +177,43 @@ class EventLog:
         with contextlib.suppress(EventLogError):  # the next start tries it again
             await self._engine.retain(plugins)
 
+    # --- about somebody ---
+
+    async def export(self, user: str) -> list[Any]:
+        """Every event that `forget` would change or delete, as JSON values. Raises `EventLogError`."""
+        found: list[Any] = []
+
+        def look(row: Row) -> None:
+            if without(row.kind, row.body, user) is not row.body:
+                found.append(msgspec.json.decode(row.body))
+
+        await self.flushed()
+        await self._engine.about(user, look)
+        return found
+
+    async def forget(self, user: str) -> tuple[int, int]:
+        """Take a user out of it: how many events went, and how many stay without the name.
+
+        Raises:
+            EventLogError: it can't be read or written; nothing or all of it happened.
+        """
+        changed: list[Row] = []
+        gone: list[tuple[str, int]] = []
+
+        def look(row: Row) -> None:
+            body = without(row.kind, row.body, user)
+            if body is None:
+                gone.append((row.channel, row.seq))
+            elif body is not row.body:
+                changed.append(row._replace(user="", body=body))
+
+        await self.flushed()
+        await self._engine.about(user, look)
+        await self._engine.rewrite(changed, gone)
+        for channel in {row.channel for row in changed} | {channel for channel, _ in gone}:
+            self._tails[channel].forget()
+        return len(gone), len(changed)
+
     # --- committing ---
 
     def _soon(self, seconds: float) -> None:
@@ -238,22 +244,11 @@ class EventLog:
             self._soon(AGAIN)
 
     async def _commit_all(self) -> None:
-        while self._waiting or self._gaps:
-            taken, self._waiting = self._waiting, _Waiting()
-            gaps, self._gaps, self._bytes = self._gaps, {}, 0
-            if gaps:
-                taken.rows += [self._gap_row(channel, gap) for channel, gap in gaps.items()]
-                taken.rows.sort(key=lambda each: each[0].seq)
-            batch = Batch(
-                [row for row, _ in taken.rows],
-                [Cursor(*key, seq) for key, seq in taken.cursors.items()],
-                list(taken.newest.values()),
-                taken.dead,
-                taken.risen,
-                [(key, when) for key, when, _ in taken.claims],
-            )
+        while self._waiting:
+            taken, self._waiting = self._waiting, Pending()
+            taken.close_gaps(self._clock())
             try:
-                firsts = await self._engine.commit(batch)
+                firsts = await self._engine.commit(taken.batch())
             except EventLogError as error:
                 self._failed(error, taken)
                 await asyncio.sleep(AGAIN)
@@ -266,7 +261,7 @@ class EventLog:
                 if not future.done():
                     future.set_result(first)
 
-    def _failed(self, error: EventLogError, taken: _Waiting) -> None:
+    def _failed(self, error: EventLogError, taken: Pending) -> None:
         """Keep all for the next try, but what somebody waits for."""
         if not self.fault:
             self._log.error("eventlog.fault", reason=str(error))
@@ -274,18 +269,9 @@ class EventLog:
         for _, _, future in taken.claims:
             if not future.done():
                 future.set_exception(EventLogError(str(error)))
-        later = self._waiting
-        self._waiting = _Waiting(
-            taken.rows + later.rows,
-            taken.cursors | later.cursors,
-            taken.newest | later.newest,
-            taken.dead + later.dead,
-            taken.risen + later.risen,
-            later.claims,
-        )
-        self._bytes += sum(len(row.body) for row, _ in taken.rows)
+        self._waiting = taken.and_then(self._waiting)
 
-    def _committed(self, taken: _Waiting) -> None:
+    def _committed(self, taken: Pending) -> None:
         told = set()
         for row, event in taken.rows:
             tail = self._tails.get(row.channel)
@@ -296,10 +282,6 @@ class EventLog:
         for (_, channel), reader in self._readers.items():
             if channel in told:
                 reader.wake()
-
-    def _gap_row(self, channel: str, gap: CoreGap) -> tuple[Row, NormalizedEvent]:
-        event = gap_event(channel, gap, self._clock())
-        return Row(channel, gap.last, event.event_type, "", event.timestamp, encode(event)), event
 
     # --- its own life ---
 

@@ -50,6 +50,11 @@ class Tail:
             self.after = self._events[half - 1].seq
             del self._events[:half]
 
+    def forget(self) -> None:
+        """Keep nothing in memory: who reads on reads what is on disk."""
+        self._events.clear()
+        self.after = self.head
+
     def since(self, seq: int, limit: int) -> Sequence[NormalizedEvent]:
         """The next events behind `seq`, which is not before `after`."""
         start = bisect_right(self._events, seq, key=_seq)

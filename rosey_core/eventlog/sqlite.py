@@ -109,14 +109,14 @@ class SqliteLog:
         return found
 
     async def about(self, user: str, each: Callable[[Row], None]) -> None:
-        """Show every row in which a user's name stands as a JSON string, in any capitals."""
-        wanted = msgspec.json.encode(user.lower()).decode()
+        """Show every row, and dead letter, in whose JSON a name stands, in any capitals."""
+        wanted = user.lower()
         for channel, _ in await self._looked(HEADS, (), _pair):
             behind = 0
             while rows := await self.read(channel, behind, CHUNK):
                 behind = rows[-1].seq
                 for row in rows:
-                    if row.user == user.lower() or wanted in row.body.decode().lower():
+                    if wanted in row.body.decode().lower():
                         each(row)
         # An event may be trimmed and still be a dead letter.
         for row in await self._looked("SELECT channel, seq, kind, '', \"when\", body FROM dead", (), Row):

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -19,6 +19,10 @@ STOP_SECONDS = 5.0
 COMMAND_SECONDS = 10.0
 QUERY_SECONDS = 2.0
 JUDGE_SECONDS = 5.0
+PERSON_SECONDS = 60.0
+
+Person = Literal["forget", "export"]
+"""What can be asked of a plugin about a user: the hook's name."""
 
 Say = Callable[[Verdict | str | None], None]
 """Takes what a judge says of one line after another: a verdict, `None` for no opinion, or why it failed there."""
@@ -95,6 +99,9 @@ class Home(Protocol):
 
     async def judge(self, events: Sequence[NormalizedEvent], say: Say) -> None:
         """Say what the plugin says of these lines of one channel, for each in order."""
+
+    async def person(self, what: Person, user: str) -> list[Any]:
+        """Have it forget a user, or tell what it keeps about them; it has a minute. An answer for each instance."""
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

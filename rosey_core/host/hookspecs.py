@@ -87,7 +87,11 @@ class _Specs:
 
     @_spec
     def forget(self, ctx, user):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same
-        """Delete what is kept about a user."""
+        """Delete what is kept about a user: in each channel where the plugin has an instance."""
+
+    @_spec
+    def export(self, ctx, user):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same
+        """Tell what is kept about a user, as msgspec can encode it."""
 
     @_spec
     def judge(self, ctx, event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same

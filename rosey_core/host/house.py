@@ -138,12 +138,14 @@ class House:
         self._eventlog = eventlog
         self._workers = workers
         self._lives: list[Life[Any]] = []
+        self._known: dict[str, Known] = {}
 
     def load(self, known: Iterable[Known], ports: Mapping[str, Port]) -> None:
         """Make a place for every plugin that is ready, in every channel where it is on. Starts nothing."""
         for plugin in known:
             if plugin.state == "ready" and plugin.description is not None:
                 config = self._config.plugins[plugin.name]
+                self._known[plugin.name] = plugin
                 here = {name: port for name, port in ports.items() if enabled_in(config, name)}
                 try:
                     self._load(plugin, plugin.description, config, here)
@@ -289,6 +291,7 @@ class House:
         old = [life for life in self._lives if life.name in names]
         self._config = config
         self._lives = [life for life in self._lives if life.name not in names]
+        self._known = {name: plugin for name, plugin in self._known.items() if name not in names}
         self.places = {key: place for key, place in self.places.items() if place.name not in names}
         self.failures = {name: why for name, why in self.failures.items() if name not in names}
         others = set(self._lives)
@@ -303,6 +306,10 @@ class House:
                 life.start()
         self.changed()
         await self._eventlog.retain(config.plugins)
+
+    def lives(self) -> list[tuple[Known, list[Life[Any]]]]:
+        """Every plugin that is on, with its instances."""
+        return [(known, [life for life in self._lives if life.name == name]) for name, known in self._known.items()]
 
     def park(self, name: str) -> int:
         """Stop a plugin until somebody releases it; in how many places it was."""

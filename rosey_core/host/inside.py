@@ -24,10 +24,12 @@ from rosey_core.host.dispatch import Dispatch
 from rosey_core.host.home import (
     COMMAND_SECONDS,
     JUDGE_SECONDS,
+    PERSON_SECONDS,
     QUERY_SECONDS,
     START_SECONDS,
     Counts,
     Deliver,
+    Person,
     Say,
 )
 from rosey_core.host.queries import queries_of
@@ -172,6 +174,10 @@ class Inside:
             self._dispatch.failed(error, "judge")
             raise PluginError(f"{self.name} gave a verdict that is none: {told(error)}") from error
         return verdict
+
+    async def person(self, what: Person, user: str) -> list[Any]:
+        """Have it forget a user, or tell what it keeps about them; a shared one over all channels."""
+        return [await self._dispatch.hook(what, self._first(), user, seconds=PERSON_SECONDS)]
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

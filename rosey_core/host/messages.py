@@ -58,6 +58,16 @@ class Control(msgspec.Struct):
     seconds: float = 0.0
 
 
+class Person(msgspec.Struct):
+    """`control.forget` and `control.export`: delete what is kept about a user, or tell it.
+
+    The answer to `export` is a list, with an entry for each instance of the plugin.
+    """
+
+    session: str
+    user: str
+
+
 class Events(msgspec.Struct):
     """`hook.CHANNEL.events`: the next 1 to 256 events. The answer means that they were handled.
 

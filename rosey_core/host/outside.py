@@ -25,11 +25,13 @@ from rosey_core.host.context import Port
 from rosey_core.host.home import (
     COMMAND_SECONDS,
     JUDGE_SECONDS,
+    PERSON_SECONDS,
     QUERY_SECONDS,
     START_SECONDS,
     Counts,
     Deliver,
     Failure,
+    Person,
     Say,
 )
 from rosey_core.host.hookspecs import hook_name
@@ -269,6 +271,12 @@ class Outside:
             raise PluginError(f"{self.name} gave {len(said)} verdicts on {len(events)} lines")
         for each in said:
             say(each)
+
+    async def person(self, what: Person, user: str) -> list[Any]:
+        """Have it forget a user, or tell what it keeps about them."""
+        message = messages.Person(self._now().name, user)
+        answer = messages.result_of(await self._control(what, message, PERSON_SECONDS + WAY))
+        return answer if isinstance(answer, list) else [answer]
 
     def overran(self, what: str) -> None:
         """Count that it took too long."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -26,7 +27,7 @@ from rosey_core.envelope import NormalizedEvent, Verdict
 from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.grants import may_read
 from rosey_core.host import messages
-from rosey_core.host.home import JUDGE_SECONDS, QUERY_SECONDS, STOP_SECONDS, Counts
+from rosey_core.host.home import JUDGE_SECONDS, QUERY_SECONDS, STOP_SECONDS, Counts, Person
 from rosey_core.host.inside import Inside
 from rosey_core.receipt import Receipt
 
@@ -214,6 +215,8 @@ class Remote:
             ("control", "stop"): (messages.Control, self._stop),
             ("control", "tidy"): (messages.Control, self._tidy),
             ("control", "ping"): (messages.Control, self._ping),
+            ("control", "forget"): (messages.Person, partial(self._person, "forget")),
+            ("control", "export"): (messages.Person, partial(self._person, "export")),
             ("hook", "command"): (messages.Commanded, self._command),
             ("hook", "query"): (messages.Asked, self._query),
             ("hook", "judge"): (messages.Judged, self._judge),
@@ -311,6 +314,10 @@ class Remote:
             total.refused += each.refused
             total.last_error = each.last_error or total.last_error
         return total
+
+    async def _person(self, what: Person, message: messages.Person) -> list[Any]:
+        homes = dict.fromkeys(self._homes.values())
+        return [answer for home in homes for answer in await home.person(what, message.user)]
 
     # --- questions ---
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-import msgspec
 import structlog
 
 from rosey_core.clock import WallClock
@@ -94,11 +93,11 @@ class MemoryLog:
 
     async def about(self, user: str, each: Callable[[Row], None]) -> None:
         """Show what names a user."""
-        wanted = msgspec.json.encode(user.lower()).decode()
+        wanted = user.lower()
         rows = [row for rows in self._rows.values() for row in rows.values()]
         rows += [Row(one.channel, one.seq, one.kind, "", one.when, one.body) for one in self._dead.values()]
         for row in rows:
-            if row.user == user.lower() or wanted in row.body.decode().lower():
+            if wanted in row.body.decode().lower():
                 each(row)
 
     async def rewrite(self, rows: Sequence[Row], gone: Sequence[tuple[str, int]]) -> None:

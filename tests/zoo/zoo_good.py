@@ -324,6 +324,18 @@ class Notary(Plain):
             await asyncio.sleep(60)  # a worker goes with its daemon
 
 
+class Careless(Plain):
+    """Keeps everything, and can't forget."""
+
+    manifest = Manifest(name="careless", summary="Keeps lines.", asks=("chat.read",), keeps="everything")
+
+    @hookimpl
+    async def on_chat_message(self, ctx: Context, event: NormalizedEvent) -> None:
+        """Keep a line."""
+        with (ctx.directory / "everything").open("a") as file:
+            file.write(f"{event.data.username} {event.data.text}\n")
+
+
 class Lister(Plain):
     """Durable, and acts in a list of events."""
 

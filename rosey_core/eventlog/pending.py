@@ -1,0 +1,91 @@
+"""What is not on disk yet, bounded: the oldest events go before it takes too much, and a gap tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from rosey_core.envelope import NormalizedEvent, encode, gap_event
+from rosey_core.eventlog.engine import Batch, Cursor, Dead, Newest, Row
+from rosey_core.events import CoreGap
+
+MOST = 50_000
+"""Events that may wait for a disk; then the oldest go."""
+MOST_BYTES = 64 << 20
+
+
+class Pending(msgspec.Struct):
+    """What waits for the next commit.
+
+    Attributes:
+        rows: events, with what is written of them.
+        size: bytes of their bodies.
+        cursors: new positions, by plugin and channel.
+        newest: the newest chat lines, by channel.
+        dead: dead letters, and `risen`, those that are none any more.
+        claims: ids of actions, each with its time and who waits for it.
+        gaps: what had to go, by channel.
+    """
+
+    rows: list[tuple[Row, NormalizedEvent]] = []
+    size: int = 0
+    cursors: dict[tuple[str, str], int] = {}
+    newest: dict[str, Newest] = {}
+    dead: list[Dead] = []
+    risen: list[tuple[str, str, int]] = []
+    claims: list[tuple[bytes, float, asyncio.Future[bool]]] = []
+    gaps: dict[str, CoreGap] = {}
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field) for field in self.__struct_fields__)
+
+    def add(self, row: Row, event: NormalizedEvent) -> int:
+        """One more event; how many had to go for it."""
+        self.rows.append((row, event))
+        self.size += len(row.body)
+        gone = 0
+        while len(self.rows) > MOST or self.size > MOST_BYTES:
+            self._drop()
+            gone += 1
+        return gone
+
+    def _drop(self) -> None:
+        row, event = self.rows.pop(0)
+        self.size -= len(row.body)
+        gap = self.gaps.get(event.channel) or CoreGap(0, event.seq, event.seq)
+        first, last = min(gap.first, event.seq), max(gap.last, event.seq)
+        self.gaps[event.channel] = CoreGap(gap.count + 1, first, last, where="log")
+
+    def close_gaps(self, now: float) -> None:
+        """Put an event in the place of those that had to go."""
+        for channel, gap in self.gaps.items():
+            event = gap_event(channel, gap, now)
+            self.rows.append((Row(channel, gap.last, event.event_type, "", now, encode(event)), event))
+        if self.gaps:
+            self.rows.sort(key=lambda each: each[0].seq)
+            self.gaps = {}
+
+    def batch(self) -> Batch:
+        """All of it, as an engine writes it."""
+        return Batch(
+            [row for row, _ in self.rows],
+            [Cursor(*key, seq) for key, seq in self.cursors.items()],
+            list(self.newest.values()),
+            self.dead,
+            self.risen,
+            [(key, when) for key, when, _ in self.claims],
+        )
+
+    def and_then(self, later: Pending) -> Pending:
+        """Both together, where the first could not be written; who waited for a claim does so no more."""
+        return Pending(
+            self.rows + later.rows,
+            self.size + later.size,
+            self.cursors | later.cursors,
+            self.newest | later.newest,
+            self.dead + later.dead,
+            self.risen + later.risen,
+            later.claims,
+            self.gaps | later.gaps,
+        )

@@ -1,0 +1,54 @@
+"""Taking a user out of an event: what is left of it, as JSON. Pure.
+
+What the user said or did is gone. What others did stays, without the name where it stands as a name: who queued an
+item, who was in the room. Lines of others that mention it stay as they are: they are theirs. Those of the server that
+do go: it tells moderators who came, and from where.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+THEIRS = frozenset({"chat.message", "chat.pm", "user.joined", "user.left", "user.rank_changed"})
+"""Events that go whole when they are about the user."""
+_NAMES = ("username", "name", "to")
+
+
+def without(kind: str, body: bytes, user: str) -> bytes | None:
+    """An event without a user; `None` if nothing of it is to stay, and `body` itself if it is not about them.
+
+    Args:
+        kind: its type.
+        body: the envelope as JSON.
+        user: the name, in any capitals.
+    """
+    event: dict[str, Any] = msgspec.json.decode(body)
+    data, wanted = event["data"], user.lower()
+    if kind in THEIRS and any(_is(data.get(field), wanted) for field in _NAMES):
+        return None
+    if event["metadata"].get("server") and re.search(
+        rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", data["text"].lower()
+    ):
+        return None
+    cleaned = _cleaned(data, wanted)
+    return body if cleaned == data else msgspec.json.encode(event | {"data": cleaned})
+
+
+def _is(value: Any, wanted: str) -> bool:
+    return isinstance(value, str) and value.lower() == wanted
+
+
+def _cleaned(value: Any, wanted: str) -> Any:
+    """The value without the name: an entry of a list that has it goes, another place of it becomes empty."""
+    if isinstance(value, dict):
+        return {key: _cleaned(inner, wanted) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [
+            _cleaned(inner, wanted)
+            for inner in value
+            if not (isinstance(inner, dict) and _is(inner.get("name"), wanted)) and not _is(inner, wanted)
+        ]
+    return "" if _is(value, wanted) else value
