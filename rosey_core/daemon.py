@@ -46,6 +46,7 @@ from rosey_core.requests import Requests
 from rosey_core.service import LoopWatch, keep_told, notify, status_line, watchdog
 from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
+from rosey_core.storage.storage import Storage
 from rosey_core.verbs import Verbs
 
 STOP_SECONDS = 4.0
@@ -72,7 +73,10 @@ class Daemon:
         self._pipelines: dict[str, Pipeline] = {}
         self._logins = Logins(loaded, self._read_secret)
         self._bus = Bus(self._logins.own, name="core", gap=_gap, log=self._log.bind(part="bus"))
-        self._workers = Workers(self._bus, self._pipelines, self._ask_plugin, self._logins.worker, self._log)
+        self._storage = Storage(loaded.state / "store.db", clock=wall, log=self._log)
+        self._workers = Workers(
+            self._bus, self._pipelines, self._ask_plugin, self._storage.do, self._logins.worker, self._log
+        )
         self._house = House(
             self._config,
             loaded.state,
@@ -80,6 +84,7 @@ class Daemon:
             log=self._log,
             publish=self._publish_own,
             read_secret=self._read_secret,
+            store=self._storage.do,
             workers=self._workers,
         )
         self._requests = Requests(
@@ -172,6 +177,7 @@ class Daemon:
         await self._listen()
         await bus.start()
         self._keep("budgets", house.budgets.run)
+        self._keep("store", self._storage.run)
         house.start()
         for name, site in self._sites.items():
             self._keep(f"sender {name}", site.sender.run)
@@ -322,6 +328,7 @@ class Daemon:
                 "longest": round(self._watch.longest[0], 2),
                 "place": self._watch.longest[1],
             },
+            "store": {"fault": self._storage.fault},
             "channels": {name: site.status() for name, site in self._sites.items()},
         }
 

@@ -158,6 +158,7 @@ async def opened(tmp_path: Path, *names: str, **plugins: PluginConfig) -> AsyncI
         log=structlog.get_logger(),
         publish=lambda *args: published.append(args),
         read_secret=lambda _: "hunter2",
+        store=cast("Any", None),
         workers=cast("Any", None),  # all run inside here
     )
     port = FakePort()
@@ -439,6 +440,7 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
         log=structlog.get_logger(),
         publish=lambda *_: None,
         read_secret=lambda _: "",
+        store=cast("Any", None),
         workers=cast("Any", None),
     )
     changed = asyncio.Event()

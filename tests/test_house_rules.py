@@ -22,7 +22,7 @@ FLOORS = (
     {"rosey_core", "errors", "subjects", "redact", "hidden", "threads"},
     {"events", "media", "grants", "receipt", "charge", "clock", "envelope", "actions", "manifest"}
     | {"config", "settings", "journal", "log", "difference"},
-    {"channel", "cytube", "bus", "service", "sequence", "control"},
+    {"channel", "cytube", "bus", "storage", "service", "sequence", "control"},
     {"host"},
     {"pipeline", "requests", "site", "preflight", "logins", "reload", "verbs", "api"},
     {"daemon"},
@@ -46,7 +46,7 @@ PURE = (
     ),
     *("channel/*", "cytube/wire", "cytube/protocol", "cytube/translate", "cytube/memory", "cytube/convert"),
     *("cytube/text", "cytube/addresses", "cytube/lines", "cytube/outgoing", "cytube/spoken", "cytube/upkeep"),
-    *("cytube/rule", "cytube/ending", "bus/access"),
+    *("cytube/rule", "cytube/ending", "bus/access", "storage/items"),
 )
 IMPURE = {"asyncio", "threading", "socket", "os", "io", "time", "datetime", "random", "subprocess", "logging"}
 # A receipt is awaited, so it holds a future, and a call its task; nothing in them does anything by itself.

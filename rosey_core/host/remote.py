@@ -27,6 +27,7 @@ from rosey_core.grants import may_read
 from rosey_core.host import messages
 from rosey_core.host.home import JUDGE_SECONDS, QUERY_SECONDS, STOP_SECONDS, Counts
 from rosey_core.host.inside import Inside
+from rosey_core.host.store import through
 from rosey_core.receipt import Receipt
 
 OUTCOME_SECONDS = 300.0
@@ -50,6 +51,7 @@ class Door:
         self._bus = bus
         self._inbox = f"_INBOX_{plugin}.answers"
         self._questions = Questions(bus.request)
+        self.store = through(self.ask)
         self._acting: set[asyncio.Task[None]] = set()
         bus.lost = self._questions.lost
 
