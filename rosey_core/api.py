@@ -21,6 +21,7 @@ from rosey_core.errors import NotReady, PluginError, RoseyError, Unavailable
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.context import Context
 from rosey_core.host.hookspecs import hookimpl
+from rosey_core.host.store import Store
 from rosey_core.manifest import Manifest, Settings, command, query
 from rosey_core.receipt import Receipt
 
@@ -39,6 +40,7 @@ __all__ = [
     "RoseyError",
     "Secret",
     "Settings",
+    "Store",
     "Unavailable",
     "Verdict",
     "actions",

@@ -50,6 +50,7 @@ from rosey_core.requests import Requests
 from rosey_core.service import LoopWatch, keep_told, notify, status_line, watchdog
 from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
+from rosey_core.storage.storage import Storage
 from rosey_core.verbs import Verbs
 
 STOP_SECONDS = 4.0
@@ -79,7 +80,10 @@ class Daemon:
         kept = SqliteLog(loaded.state / "events.db")
         noted = self._log.bind(part="event log")
         self._eventlog = EventLog(kept, self._config.eventlog, clock=wall, log=noted)
-        self._workers = Workers(self._bus, self._pipelines, self._ask_plugin, self._logins.worker, self._log)
+        self._storage = Storage(loaded.state / "store.db", clock=wall, log=self._log)
+        self._workers = Workers(
+            self._bus, self._pipelines, self._ask_plugin, self._storage.do, self._logins.worker, self._log
+        )
         self._house = House(
             self._config,
             loaded.state,
@@ -88,6 +92,7 @@ class Daemon:
             publish=self._publish_own,
             read_secret=self._read_secret,
             eventlog=self._eventlog,
+            store=self._storage.do,
             workers=self._workers,
         )
         self._requests = Requests(
@@ -104,7 +109,7 @@ class Daemon:
         )
         more = {
             **Letters(self._house, self._eventlog).table,
-            **Privacy(self._house, self._eventlog).table,
+            **Privacy(self._house, self._eventlog, self._storage).table,
         }
         self._verbs = Verbs(self._running, self._house, more, self._tell)
         self._watch = LoopWatch(self._blocked, self._freed)
@@ -189,6 +194,7 @@ class Daemon:
         await self._listen()
         await bus.start()
         self._keep("budgets", house.budgets.run)
+        self._keep("store", self._storage.run)
         house.start()
         for name, site in self._sites.items():
             self._keep(f"sender {name}", site.sender.run)
@@ -341,6 +347,7 @@ class Daemon:
                 "place": self._watch.longest[1],
             },
             "eventlog": self._eventlog.status(),
+            "store": {"fault": self._storage.fault},
             "channels": {name: site.status() for name, site in self._sites.items()},
         }
 

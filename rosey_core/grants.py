@@ -18,8 +18,9 @@ READ_GRANTS = {
     "channel.state": "keep a whole copy of the room's state",
     "raw": "see CyTube events that have no type here",
     "judge": "decide which lines other plugins may act on",
+    "store": "keep values of its own in rosey's store",
 }
-"""Grants to read, each with its sentence."""
+"""Grants that are for no action, each with its sentence."""
 
 _BY_FAMILY = {
     "chat": "chat.read",

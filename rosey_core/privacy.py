@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from rosey_core.control import Verb
 from rosey_core.errors import PluginError, RoseyError
 from rosey_core.eventlog.log import EventLog
+from rosey_core.eventlog.privacy import names
 from rosey_core.host.home import Person
 from rosey_core.host.house import House
+from rosey_core.storage.items import Operation, Place
+from rosey_core.storage.storage import Storage
 
 
 class Privacy:
@@ -18,11 +23,13 @@ class Privacy:
     Args:
         house: the plugins.
         eventlog: what happened.
+        storage: what plugins keep with us.
     """
 
-    def __init__(self, house: House, eventlog: EventLog) -> None:
+    def __init__(self, house: House, eventlog: EventLog, storage: Storage) -> None:
         self._house = house
         self._eventlog = eventlog
+        self._storage = storage
 
     @property
     def table(self) -> Mapping[str, Verb]:
@@ -36,20 +43,41 @@ class Privacy:
             "user": user,
             "events": await self._eventlog.export(user),
             "plugins": plugins,
+            "store": await self._stored(user),
             "silent": silent,
         }
 
     async def _forget(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Plugins first: what the event log still has for one of them must not reach it afterwards."""
+        """The event log first: what it still has for a plugin must not reach that afterwards.
+
+        The store last: what a plugin's own way to forget left there goes whole.
+        """
         user = _user(request)
         gone, changed = await self._eventlog.forget(user)
         plugins, silent = await self._ask("forget", user)
+        stored = await self._stored(user)
+        places = [Place(one["plugin"], one["channel"], one["key"]) for one in stored]
+        await self._storage.erase(places)
+        await self._storage.checkpoint()
         return {
             "user": user,
             "events": {"deleted": gone, "changed": changed},
             "plugins": sorted(plugins),
+            "store": [{**one, "value": None} for one in stored],
             "silent": silent,
         }
+
+    async def _stored(self, user: str) -> list[dict[str, Any]]:
+        """What is in the store under a key, or with a value, in which the name stands as a word."""
+        found = []
+        for place in await self._storage.find(user):
+            got = msgspec.json.decode(
+                await self._storage.do(place.plugin, Operation("get", place.channel, place.key))
+            )
+            value = got["value"] if got else None  # it expired, and is still in the file
+            if not got or names(place.key, user) or names(msgspec.json.encode(value).decode(), user):
+                found.append({**msgspec.structs.asdict(place), "value": value})
+        return found
 
     async def _ask(self, what: Person, user: str) -> tuple[dict[str, list[Any]], dict[str, str]]:
         """What each plugin answered, and of the others why they did not."""

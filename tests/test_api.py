@@ -6,7 +6,7 @@ from rosey_core import api
 
 PUBLIC = {
     *("Action", "Channel", "CommandCall", "Context", "Manifest", "Metadata", "NormalizedEvent", "NotReady"),
-    *("Outcome", "PluginError", "Receipt", "RoseyError", "Secret", "Settings", "Unavailable", "Verdict"),
+    *("Outcome", "PluginError", "Receipt", "RoseyError", "Secret", "Settings", "Store", "Unavailable", "Verdict"),
     *("actions", "command", "events", "hookimpl", "media", "query"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rosey_core import log
@@ -19,6 +20,7 @@ from rosey_core.host.home import Counts
 from rosey_core.host.ownership import Owner
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
+from rosey_core.storage.items import Operation
 
 
 class Nothing:
@@ -46,6 +48,10 @@ class Nothing:
         """It was reached."""
         raise AssertionError(secret)
 
+    async def store(self, plugin: str, operation: Operation) -> msgspec.Raw:
+        """It was reached."""
+        raise AssertionError(operation)
+
 
 async def test_what_was_not_granted_is_counted() -> None:
     """An action gets a receipt that says so, a query an exception; both stand on the plugin's record."""
@@ -67,3 +73,6 @@ async def test_what_was_not_granted_is_counted() -> None:
     with pytest.raises(PluginError, match="dice was not granted query:other"):
         await ctx.query("other", "q")
     assert (counts.refused, counts.last_error) == (2, "dice was not granted query:other")
+    with pytest.raises(PluginError, match='add "store" to the asks of its manifest'):
+        _ = ctx.store
+    assert (counts.refused, counts.last_error) == (3, "dice was not granted store")

@@ -161,6 +161,7 @@ async def opened(tmp_path: Path, *names: str, **plugins: PluginConfig) -> AsyncI
         publish=lambda *args: published.append(args),
         read_secret=lambda _: "hunter2",
         eventlog=memory_log(lambda: 1000.0),
+        store=cast("Any", None),
         workers=cast("Any", None),  # all run inside here
     )
     port = FakePort()
@@ -443,6 +444,7 @@ async def test_a_shared_plugin_starts_once(tmp_path: Path) -> None:
         publish=lambda *_: None,
         read_secret=lambda _: "",
         eventlog=memory_log(lambda: 1000.0),
+        store=cast("Any", None),
         workers=cast("Any", None),
     )
     changed = asyncio.Event()

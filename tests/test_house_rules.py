@@ -22,7 +22,7 @@ FLOORS = (
     {"rosey_core", "errors", "subjects", "redact", "hidden", "threads"},
     {"events", "media", "grants", "receipt", "charge", "clock", "envelope", "actions", "manifest"}
     | {"config", "settings", "journal", "log", "difference", "cause"},
-    {"channel", "cytube", "bus", "service", "sequence", "control", "eventlog"},
+    {"channel", "cytube", "bus", "storage", "service", "sequence", "control", "eventlog"},
     {"host"},
     {"pipeline", "requests", "site", "preflight", "logins", "reload", "verbs", "once", "letters", "privacy", "api"},
     {"daemon"},
@@ -47,7 +47,8 @@ PURE = (
     ),
     *("channel/*", "cytube/wire", "cytube/protocol", "cytube/translate", "cytube/memory", "cytube/convert"),
     *("cytube/text", "cytube/addresses", "cytube/lines", "cytube/outgoing", "cytube/spoken", "cytube/upkeep"),
-    *("cytube/rule", "cytube/ending", "bus/access", "eventlog/kept", "eventlog/history", "eventlog/privacy"),
+    *("cytube/rule", "cytube/ending", "bus/access", "storage/items", "eventlog/kept", "eventlog/history"),
+    "eventlog/privacy",
 )
 IMPURE = {"asyncio", "threading", "socket", "os", "io", "time", "datetime", "random", "subprocess", "logging"}
 # A receipt is awaited, so it holds a future, and a call its task; nothing in them does anything by itself.
@@ -176,4 +177,4 @@ def test_long_files() -> None:
     tables = {"actions", "events", "cytube.protocol"}
     for name, path in modules():
         lines = len(path.read_text().splitlines())
-        assert lines <= 380 or name in tables, f"{name} has {lines} lines: which two ideas are in it?"
+        assert lines <= 370 or name in tables, f"{name} has {lines} lines: which two ideas are in it?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from rosey_core.bus.questions import Questions
 from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.config import NatsConfig
-from rosey_core.errors import Unavailable
+from rosey_core.errors import PluginError, Unavailable
 from rosey_core.host import messages, workers
+from rosey_core.host.door import Door
 from rosey_core.host.outside import Outside
+from rosey_core.host.store import Keep, Store
 from rosey_core.host.workers import Workers
 from rosey_core.manifest import API, Description
 from rosey_core.receipt import Receipt
+from tests.stores import running
 
 CORE = core_user("core-canary")
 DICE, OTHER = worker_user("dice", "dice-canary"), worker_user("other", "other-canary")
@@ -52,16 +56,18 @@ class Room:
 class Scene:
     """The daemon's front for workers, with two plugins that it knows."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, store: Keep) -> None:
         async def login() -> Login:
             return Login(url, CORE.name, CORE.password)
 
         self.room = Room()
         self.bus = Bus(login, name="core", gap=lambda *_: ("", b""), log=log.get("test"))
-        self.workers = Workers(self.bus, {"cytube": self.room}, self.query, self.nobody, log.get("test"))
+        self.workers = Workers(self.bus, {"cytube": self.room}, self.query, store, self.nobody, log.get("test"))
         self.homes: dict[str, Outside] = {}
         for name in ("dice", "other"):
-            description = Description(name=name, summary="", api=API, asks=("chat.read", "chat.send", "query:other"))
+            description = Description(
+                name=name, summary="", api=API, asks=("chat.read", "chat.send", "query:other", "store")
+            )
             self.homes[name] = Outside(
                 description, frozenset(("chat.read", "chat.send")), {}, {"cytube": (self.room, {})}, self.workers.ask
             )
@@ -92,15 +98,16 @@ async def broker(tmp_path: Any) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-async def scene(broker: Broker) -> AsyncIterator[Scene]:
+async def scene(broker: Broker, tmp_path: Path) -> AsyncIterator[Scene]:
     """The daemon's side, connected."""
-    scene = Scene(broker.url)
-    broker.refused = scene.workers.refused
-    await scene.workers.listen()
-    await scene.bus.start()
-    await scene.bus.ready(5)
-    yield scene
-    await scene.bus.close(1)
+    async with running(tmp_path / "store.db") as kept:
+        scene = Scene(broker.url, kept.do)
+        broker.refused = scene.workers.refused
+        await scene.workers.listen()
+        await scene.bus.start()
+        await scene.bus.ready(5)
+        yield scene
+        await scene.bus.close(1)
 
 
 @pytest.fixture
@@ -145,6 +152,7 @@ async def test_what_it_may(scene: Scene, dice: Client) -> None:
         ("ask.query", b"garbage", "this can't be read: "),
         ("ask.query", b'{"args": {"a": ' + b"[" * 100_000, "this can't be read: "),
         ("ask.hello", b"{}", "this can't be read: "),
+        ("ask.store", b'{"do": "get", "channel": "cytube", "key": "x"}', "dice was not granted store"),
         ("ask.secrets", b"{}", "there is no question secrets"),
         (f"ask.{'x' * 500}", b"{}", f"there is no question {'x' * 100}"),
     ),
@@ -207,6 +215,109 @@ async def test_a_revoked_grant(scene: Scene, dice: Client) -> None:
     asked = b'{"plugin": "other", "name": "q", "channel": "cytube"}'
     assert await ask(dice, "ask.query", asked) == {"ok": True, "result": "other q"}
     assert not scene.dice.wants("chat.message")
+
+
+def granted(scene: Scene) -> None:
+    """Let both plugins use the store."""
+    for home in scene.homes.values():
+        home.grants |= {"store"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "reason"),
+    (
+        ('{"do": "get", "channel": "films", "key": "x"}', "refused", "dice is not on in films"),
+        ('{"do": "get", "key": "x"}', "refused", "this can't be read: Object missing required field `channel`"),
+        ('{"do": "drop", "channel": "", "key": "x"}', "refused", "this can't be read: Invalid enum value 'drop'"),
+        ('{"do": "get", "channel": "", "key": ""}', "failed", "a key of the store is a text that is not empty"),
+        ('{"do": "get", "channel": "", "key": "\\u0000"}', "failed", "a key of the store can't have a NUL"),
+        ('{"do": "put", "channel": "", "key": "x", "value": 1e999}', "failed", "what should go under 'x' is no JSON"),
+        (
+            '{"do": "put", "channel": "", "key": "x", "value": "\udcff"}',
+            "failed",
+            "what should go under 'x' is no JSON",
+        ),
+        (
+            '{"do": "put", "channel": "", "key": "x", "ttl": 0}',
+            "failed",
+            "the ttl of 'x' is 0.0, and should be seconds",
+        ),
+        ('{"do": "list", "channel": "", "key": "", "limit": 9999}', "failed", "1 to 1000 keys are told at once"),
+        (
+            '{"do": "put", "channel": "", "key": "x", "value": "%s"}' % ("x" * 70_000),
+            "failed",
+            "the value for 'x' has ",
+        ),
+        (
+            '{"do": "put", "channel": "", "key": "x", "value": %s}' % ("[" * 9999 + "]" * 9999),
+            "refused",
+            "this can't be",
+        ),
+    ),
+)
+async def test_wrong_use_of_the_store(scene: Scene, dice: Client, asked: str, code: str, reason: str) -> None:
+    """What a worker in any language may get wrong has a reason; what it may not stands on its record."""
+    granted(scene)
+    answer = await ask(dice, "ask.store", asked.encode("utf-8", "surrogateescape"))
+    assert answer["error"]["code"] == code
+    assert answer["error"]["message"].startswith(reason)
+    assert scene.dice.counts.refused == (code == "refused")
+
+
+async def test_the_store(scene: Scene, dice: Client) -> None:
+    """A worker in any language has what the docs say, and sees nothing of another's."""
+    granted(scene)
+
+    async def do(do: str, **fields: Any) -> Any:
+        answer = await ask(dice, "ask.store", json.dumps({"do": do, "channel": "cytube"} | fields).encode())
+        assert answer["ok"], answer
+        return answer["result"]
+
+    assert await do("get", key="x") is None
+    assert await do("put", key="x", value={"b": 1, "a": 2.0}) is None
+    assert await do("get", key="x") == {"value": {"b": 1, "a": 2.0}}
+    assert await do("swap", key="x", old={"a": 2, "b": 1}, value=5) is True  # as a language with one kind of number
+    assert await do("add", key="x", value=1, ttl=60) == 6
+    assert await do("list", key="") == ["x"]
+    assert await do("get", channel="", key="x") is None
+    assert await do("delete", key="x") is True
+    await do("put", key="x", value=None)
+    assert await do("get", key="x") == {"value": None}
+    assert await Store(scene.workers._store, "other", "cytube").list() == []
+
+
+async def test_the_way_from_a_process(scene: Scene, broker: Broker) -> None:
+    """The same class as inside, over the bus: many adds at once all count, and its errors arrive as they are."""
+    granted(scene)
+
+    async def login() -> Login:
+        return Login(broker.url, DICE.name, DICE.password)
+
+    bus = Bus(login, name="dice", gap=lambda *_: ("", b""), log=log.get("test"))
+    door = Door("dice", bus, lambda: 0.0, lambda _: "")
+    await door.open()
+    await bus.start()
+    await bus.ready(5)
+    store = Store(door.store, "dice", "cytube")
+    assert sorted(await asyncio.gather(*(store.add("n") for _ in range(2000)))) == list(range(1, 2001))
+    await store.put("x", {"by": "alice"})
+    assert await store.get("x", dict[str, str]) == {"by": "alice"}
+    assert await store.shared.get("x") is None
+    with pytest.raises(PluginError, match="what is under 'x' is no number"):
+        await store.add("x")
+    with pytest.raises(
+        PluginError, match=r"the value for 'x' has 70,002 bytes as JSON, and one value may have 65,536"
+    ):
+        await store.put("x", "x" * 70_000)
+    assert scene.dice.counts.refused == 0
+    scene.dice.grants -= {"store"}
+    with pytest.raises(PluginError, match="dice was not granted store"):
+        await store.get("x")
+    assert scene.dice.counts.refused == 1
+    await broker.stop()
+    with pytest.raises(Unavailable, match=r"the store did not answer \(.*\): whether it was done, is not known"):
+        await store.add("n")
+    await bus.close(1)
 
 
 async def test_too_many_at_once(scene: Scene, dice: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from rosey_core.grants import grant_to_read
 from rosey_core.host import child, describe, home, judges, lane, messages, outside, remote, supervisor, unit, workers
 from rosey_core.host.orders import Orders
 from rosey_core.manifest import API, CommandSpec, Description
+from rosey_core.storage import items
 
 DOC = (Path(__file__).parents[1] / "docs" / "workers.md").read_text()
 
@@ -46,6 +47,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "`cause` of an action": Cause,
     "The result of an action": Outcome,
     "`rosey.plugins.NAME.ask.query`": messages.Query,
+    "`rosey.plugins.NAME.ask.store`": items.Operation,
     "`rosey.plugins.NAME.ask.parked`": messages.Parked,
 }
 NESTED = (*("User", "Media", "Item", "Emote", "Filter"), *("SavedPlaylist", "Ban", "ChannelRank"))
@@ -124,6 +126,13 @@ def test_subjects() -> None:
         assert re.fullmatch("|".join(allowed), subject), subject
 
 
+def test_what_the_store_does() -> None:
+    """Every operation is named."""
+    (row,) = [row for row in rows(sections()["`rosey.plugins.NAME.ask.store`"]) if row[0] == "`do`"]
+    kind = msgspec.inspect.type_info(items.Operation).fields[0].type  # type: ignore[attr-defined]  # a Struct's
+    assert sorted(re.findall(r"`(\w+)`", row[2])) == sorted(kind.values)
+
+
 def test_codes() -> None:
     """Every code of an error is one that the other side knows."""
     told = {code for row in rows(sections()["An error"]) for code in re.findall(r"`(\w+)`", row[0])}
@@ -170,6 +179,12 @@ def test_times_and_numbers() -> None:
         f"ended {outside.DEATHS} times at the same list",
         f"All judges together have {judges.SECONDS:g} s",
         f"the number of this interface: {API}",
+        f"1 to {items.KEY} bytes, without NUL",
+        f"how many keys at most, up to {items.LIST} |",
+        f"at most {items.VALUE:,} bytes as JSON, and all of a plugin's {items.MOST >> 20} MiB",
+        f"each counts {items.EACH} bytes beside",
+        f"it answers within {items.SECONDS:g} s",
+        f"Of one plugin, {items.AT_ONCE} requests are served at a time",
         f"When {unit.PATIENCE:g} s went by without a ping",
     ):
         assert sentence in " ".join(DOC.split()), sentence

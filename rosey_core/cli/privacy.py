@@ -58,6 +58,8 @@ def forget(config_path: Path | None, overrides: tuple[str, ...], user: str, *, y
     click.echo(f"event log: {told['events']['deleted']} deleted, {told['events']['changed']} stay without the name")
     if told["plugins"]:
         click.echo(f"plugins that forgot: {', '.join(told['plugins'])}")
+    for entry in told["store"]:
+        click.echo(f"deleted from the store of {entry['plugin']}: {entry['key']}")
     _name_silent(told["silent"])
     left = list(holding(loaded.state, user))
     for path in left:

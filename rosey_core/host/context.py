@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.actions import Action, Outcome, SendMessage, SendPm
@@ -24,8 +25,10 @@ from rosey_core.envelope import NormalizedEvent
 from rosey_core.errors import PluginError
 from rosey_core.host.home import Counts
 from rosey_core.host.ownership import Owner
+from rosey_core.host.store import Store
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
+from rosey_core.storage.items import Operation
 
 
 class Port(Protocol):
@@ -56,6 +59,9 @@ class Host(Protocol):
 
     def secret(self, secret: Secret) -> str:
         """Read a secret."""
+
+    async def store(self, plugin: str, operation: Operation, /) -> msgspec.Raw:
+        """Do what a plugin wants of the store; the result as JSON."""
 
 
 class Context:
@@ -111,6 +117,17 @@ class Context:
                 f"manifest, and to its grant in rosey.toml"
             )
         return self._port.state
+
+    @property
+    def store(self) -> Store:
+        """What the plugin keeps in this channel; `store.shared` is what it keeps across all. Asks `store`."""
+        if "store" not in self._grants:
+            self._refuse("store")
+            raise PluginError(
+                f'{self._plugin} uses ctx.store and was not granted it: add "store" to the asks of its manifest, and '
+                f"to its grant in rosey.toml"
+            )
+        return Store(self._host.store, self._plugin, self.channel_name)
 
     @property
     def directory(self) -> Path:

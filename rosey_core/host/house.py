@@ -36,6 +36,7 @@ from rosey_core.host.life import ALIVE, Durable, Life
 from rosey_core.host.orders import Orders, secrets_of
 from rosey_core.host.outside import Outside
 from rosey_core.host.registry import Known, enabled_in, environment, settings_of
+from rosey_core.host.store import Keep
 from rosey_core.host.supervisor import Supervisor
 from rosey_core.host.workers import Workers
 from rosey_core.manifest import Description
@@ -105,6 +106,7 @@ class House:
         publish: publishes a plugin's own event: plugin, name, JSON. May raise `PluginError`.
         read_secret: reads what a plugin's settings name.
         eventlog: feeds durable plugins.
+        store: does what a plugin wants of the store.
         workers: the front for plugins in processes of their own.
 
     Attributes:
@@ -123,9 +125,11 @@ class House:
         publish: Callable[[str, str, bytes], None],
         read_secret: Callable[[Secret], str],
         eventlog: EventLog,
+        store: Keep,
         workers: Workers,
     ) -> None:
         self.clock = clock
+        self.store = store
         self.places: dict[tuple[str, str], Place] = {}
         self.failures: dict[str, str] = {}
         self.budgets = Budgets()

@@ -107,6 +107,11 @@ class Outside:
         self._refused = 0
         self._told = ""  # the last error that its process told
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """Where the plugin is on."""
+        return frozenset(self._rooms)
+
     # --- its process ---
 
     def hello(self, hello: messages.Hello) -> None:

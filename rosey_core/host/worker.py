@@ -26,10 +26,11 @@ from rosey_core.errors import ConfigError, Unavailable
 from rosey_core.host import messages
 from rosey_core.host.budget import Budgets
 from rosey_core.host.describe import load
+from rosey_core.host.door import Door
 from rosey_core.host.inside import Inside
 from rosey_core.host.orders import Orders
 from rosey_core.host.ownership import exception_handler, task_factory
-from rosey_core.host.remote import Door, Remote, Room
+from rosey_core.host.remote import Remote, Room
 from rosey_core.manifest import API
 from rosey_core.service import LoopWatch
 from rosey_core.threads import Loop

@@ -24,7 +24,9 @@ from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.host import messages
 from rosey_core.host.context import Port
 from rosey_core.host.outside import Outside
+from rosey_core.host.store import Keep
 from rosey_core.manifest import API
+from rosey_core.storage.items import ACROSS, Operation
 
 AT_ONCE = 1_000
 """Requests of one worker that may be under way."""
@@ -39,6 +41,7 @@ class Workers:
         bus: the daemon's connection.
         ports: the channels.
         query: asks a plugin: its name, the query's, the channel, the arguments.
+        store: does what a plugin wants of the store.
         login: where NATS is and who a plugin's worker is there; waits until that is known.
         log: for what goes wrong.
     """
@@ -48,6 +51,7 @@ class Workers:
         bus: Bus,
         ports: Mapping[str, Port],
         query: Query,
+        store: Keep,
         login: Callable[[str], Awaitable[Login]],
         log: FilteringBoundLogger,
     ) -> None:
@@ -55,6 +59,7 @@ class Workers:
         self._bus = bus
         self._ports = ports
         self._query = query
+        self._store = store
         self._log = log
         self._questions = Questions(bus.request)
         self._homes: dict[str, tuple[Outside, Callable[[str], None]]] = {}
@@ -170,6 +175,13 @@ class Workers:
                 if f"query:{asked.plugin}" not in home.grants:
                     return self._refuse(plugin, f"{plugin} was not granted query:{asked.plugin[:100]}")
                 return messages.good(await self._query(asked.plugin, asked.name, asked.channel, asked.args))
+            case "store":
+                if "store" not in home.grants:
+                    return self._refuse(plugin, f"{plugin} was not granted store")
+                operation = msgspec.json.decode(payload, type=Operation)
+                if operation.channel != ACROSS and operation.channel not in home.channels:
+                    return self._refuse(plugin, f"{plugin} is not on in {operation.channel[:100]}")
+                return messages.good(await self._store(plugin, operation))
             case _:
                 return self._refuse(plugin, f"there is no question {what[:100]}")
 

@@ -49,10 +49,12 @@ async def test_told_and_forgotten(cytube: SimulatedCytube, make: Any) -> None:
         assert code == 1  # one keeps something and has no way to tell it
         assert {"chat.message", "user.left"} <= kinds
         assert LINE in json.dumps(told["plugins"]["logging"])
+        assert [(one["key"], one["value"]) for one in told["store"]] == [(f"last of {NAME}", "dances")]
         code, text = await process.command("privacy", "forget", NAME.lower(), "--yes")
         assert "careless did not: it keeps everything, and has no way to forget it" in text
         assert code == 1
         assert "plugins that forgot: logging" in text
+        assert f"deleted from the store of careless: last of {NAME}\n" in text
         left = [line.rpartition("/")[2] for line in text.splitlines() if line.startswith("still holds the name")]
         assert left == ["everything"]
         assert holding(process, NAME) == ["plugins/careless/everything"]

@@ -327,13 +327,14 @@ class Notary(Plain):
 class Careless(Plain):
     """Keeps everything, and can't forget."""
 
-    manifest = Manifest(name="careless", summary="Keeps lines.", asks=("chat.read",), keeps="everything")
+    manifest = Manifest(name="careless", summary="Keeps lines.", asks=("chat.read", "store"), keeps="everything")
 
     @hookimpl
     async def on_chat_message(self, ctx: Context, event: NormalizedEvent) -> None:
         """Keep a line."""
         with (ctx.directory / "everything").open("a") as file:
             file.write(f"{event.data.username} {event.data.text}\n")
+        await ctx.store.put(f"last of {event.data.username}", event.data.text)
 
 
 class Lister(Plain):
