@@ -95,7 +95,7 @@ class Daemon:
             log=self._log,
         )
         self._verbs = Verbs(self._running, self._house, self._tell)
-        self._watch = LoopWatch(self._blocked, self._freed)
+        self._watch = LoopWatch(self._log)
         self._ready_after = 0.0
 
     async def run(self) -> None:
@@ -324,12 +324,6 @@ class Daemon:
             },
             "channels": {name: site.status() for name, site in self._sites.items()},
         }
-
-    def _blocked(self, place: str) -> None:
-        self._log.warning("loop.blocked", place=place)
-
-    def _freed(self, seconds: float, place: str) -> None:
-        self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
 
 
 def _on_terminal() -> bool:
