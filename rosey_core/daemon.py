@@ -30,8 +30,9 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
-from rosey_core.errors import BusError, ConfigError, PluginError, RoseyError
+from rosey_core.errors import ConfigError, RoseyError
 from rosey_core.events import CoreGap
+from rosey_core.host import own_events
 from rosey_core.host.check import commands_of
 from rosey_core.host.dispatch import taken_back
 from rosey_core.host.house import House
@@ -78,7 +79,7 @@ class Daemon:
             loaded.state,
             clock=wall,
             log=self._log,
-            publish=self._publish_own,
+            publish=partial(own_events.publish, self._bus),
             read_secret=self._read_secret,
             workers=self._workers,
         )
@@ -224,14 +225,6 @@ class Daemon:
                 take = partial(_take_query, self._requests, known.name, name)
                 for subject in subjects.plugin_query(known.name, name):
                     await self._bus.subscribe(subject, take)
-
-    def _publish_own(self, plugin: str, name: str, payload: bytes) -> None:
-        if not subjects.QUERY_NAME.fullmatch(name):
-            raise PluginError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
-        try:
-            self._bus.publish_own(subjects.plugin_event(plugin, name), payload)
-        except BusError as error:
-            raise PluginError(f"{plugin} can't publish {name}: {error}") from None
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the daemon; when it fails it is logged and begun again. None of them takes others along."""

@@ -24,7 +24,7 @@ from rosey_core.config import Secret
 from rosey_core.envelope import NormalizedEvent, Verdict
 from rosey_core.errors import BusError, PluginError, Unavailable
 from rosey_core.grants import may_read
-from rosey_core.host import messages
+from rosey_core.host import messages, own_events
 from rosey_core.host.home import JUDGE_SECONDS, QUERY_SECONDS, STOP_SECONDS, Counts
 from rosey_core.host.inside import Inside
 from rosey_core.receipt import Receipt
@@ -70,12 +70,7 @@ class Door:
 
     def publish(self, plugin: str, name: str, data: Any) -> None:
         """Publish an event of the plugin's own."""
-        if not subjects.QUERY_NAME.fullmatch(name):
-            raise PluginError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
-        try:
-            self._bus.publish_own(subjects.plugin_event(plugin, name), msgspec.json.encode(data))
-        except BusError as error:
-            raise PluginError(f"{plugin} can't publish {name}: {error}") from None
+        own_events.publish(self._bus, plugin, name, msgspec.json.encode(data))
 
     def act(self, channel: str, action: Action, *, reply: bool) -> Receipt:
         """Ask for an action; its receipt tells what became of it."""
