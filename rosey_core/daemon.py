@@ -30,10 +30,11 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.proxy import read as read_proxy
 from rosey_core.cytube.session import Secrets
 from rosey_core.envelope import encode, gap_event
-from rosey_core.errors import BusError, ConfigError, PluginError, RoseyError
+from rosey_core.errors import ConfigError, RoseyError
 from rosey_core.eventlog.log import EventLog
 from rosey_core.eventlog.sqlite import SqliteLog
 from rosey_core.events import CoreGap
+from rosey_core.host import own_events
 from rosey_core.host.check import commands_of
 from rosey_core.host.dispatch import taken_back
 from rosey_core.host.house import House
@@ -89,7 +90,7 @@ class Daemon:
             loaded.state,
             clock=wall,
             log=self._log,
-            publish=self._publish_own,
+            publish=partial(own_events.publish, self._bus),
             read_secret=self._read_secret,
             eventlog=self._eventlog,
             store=self._storage.do,
@@ -112,7 +113,7 @@ class Daemon:
             **Privacy(self._house, self._eventlog, self._storage).table,
         }
         self._verbs = Verbs(self._running, self._house, more, self._tell)
-        self._watch = LoopWatch(self._blocked, self._freed)
+        self._watch = LoopWatch(self._log)
         self._ready_after = 0.0
 
     async def run(self) -> None:
@@ -248,14 +249,6 @@ class Daemon:
                 for subject in subjects.plugin_query(known.name, name):
                     await self._bus.subscribe(subject, take)
 
-    def _publish_own(self, plugin: str, name: str, payload: bytes) -> None:
-        if not subjects.QUERY_NAME.fullmatch(name):
-            raise PluginError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
-        try:
-            self._bus.publish_own(subjects.plugin_event(plugin, name), payload)
-        except BusError as error:
-            raise PluginError(f"{plugin} can't publish {name}: {error}") from None
-
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the daemon; when it fails it is logged and begun again. None of them takes others along."""
 
@@ -350,12 +343,6 @@ class Daemon:
             "store": {"fault": self._storage.fault},
             "channels": {name: site.status() for name, site in self._sites.items()},
         }
-
-    def _blocked(self, place: str) -> None:
-        self._log.warning("loop.blocked", place=place)
-
-    def _freed(self, seconds: float, place: str) -> None:
-        self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
 
 
 def _on_terminal() -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
+from structlog.typing import FilteringBoundLogger
+
 BLOCKED = 0.2
 BEAT = 0.05
 LOOK = 0.5
@@ -75,8 +77,8 @@ class LoopWatch:
     asyncio's time-outs can't stop blocking code, but another thread can see what the loop's thread is doing.
 
     Args:
-        blocked: is told where (`file:line in function`) the loop stands still, in that thread, while it does.
-        freed: is told for how many seconds it stood still, and where, when it goes on.
+        log: is told where (`file:line in function`) the loop stands still, by that thread, while it does; and for how
+            many seconds it did, when it goes on.
 
     Attributes:
         lag: how late the loop was a moment ago, in seconds.
@@ -84,12 +86,11 @@ class LoopWatch:
         longest: for how many seconds at most, and where.
     """
 
-    def __init__(self, blocked: Callable[[str], None], freed: Callable[[float, str], None]) -> None:
+    def __init__(self, log: FilteringBoundLogger) -> None:
         self.lag = 0.0
         self.times = 0
         self.longest = (0.0, "")
-        self._blocked = blocked
-        self._freed = freed
+        self._log = log
         self._beat = time.monotonic()
         self._place = ""
         self._stop = threading.Event()
@@ -115,13 +116,13 @@ class LoopWatch:
     def _note(self, seconds: float, place: str) -> None:
         self.times += 1
         self.longest = max(self.longest, (seconds, place))
-        self._freed(seconds, place)
+        self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
 
     def _watch(self) -> None:
         while not self._stop.wait(BEAT):
             if not self._place and time.monotonic() - self._beat - BEAT > BLOCKED:
                 self._place = _place(sys._current_frames().get(self._loop_thread))  # noqa: SLF001  documented; the only way to see another thread
-                self._blocked(self._place)
+                self._log.warning("loop.blocked", place=self._place)
 
 
 _CORE = f"{Path(__file__).parent}{os.sep}"

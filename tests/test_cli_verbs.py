@@ -74,6 +74,18 @@ STATUS: dict[str, Any] = {
             "calls": 3,
             "errors": 0,
             "dropped": 0,
+            "refused": 0,
+        },
+        {
+            "name": "nosy",
+            "channel": "cytube",
+            "state": "running",
+            "reason": "",
+            "calls": 1,
+            "errors": 0,
+            "dropped": 0,
+            "refused": 47,
+            "last_error": 'NATS refused it to subscribe to "$JS.>"',
         },
         {"name": "quiet", "state": "disabled", "reason": ""},
     ],
@@ -135,6 +147,9 @@ def test_status_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the connection broke off; again in 3 s" in text
     assert "does not answer mirror (for 42 s more): three quick answers in a row look like two bots" in text
     assert "held up 2 times, for 3.5 s at the longest, in bad.py:7 in on_chat" in text
+    assert 'NATS refused it to subscribe to "$JS.>"; it tried what it may not (times: 47)' in text
+    assert text.count("what it may not") == 1
+    assert "refused" not in text.partition("plugin  channel")[2].partition("\n")[0]
     assert "quiet" not in text
     assert "\x1b" not in text
     assert "-1" not in "\n".join(page(STATUS | {"channels": {"c": STATUS["channels"]["cytube"] | {"rank": -1.0}}}))

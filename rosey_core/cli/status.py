@@ -81,7 +81,9 @@ def page(told: dict[str, Any]) -> list[str]:
             "calls": row.get("calls", ""),
             "errors": row.get("errors", ""),
             "dropped": row.get("dropped", ""),
-            "why": row["reason"] or row.get("last_error", ""),
+            "why": "; ".join(
+                filter(None, (row["reason"] or row.get("last_error", ""), tried(row.get("refused", 0))))
+            ),
         }
         for row in told["plugins"]
         if row["state"] != "disabled"
@@ -95,6 +97,11 @@ def silenced(users: dict[str, int]) -> str:
         return ""
     who = ", ".join(f"{user} (for {seconds} s more)" for user, seconds in users.items())
     return f"does not answer {who}: three quick answers in a row look like two bots"
+
+
+def tried(times: int) -> str:
+    """How often a plugin was refused something; no column, since most never are."""
+    return f"it tried what it may not (times: {times})" if times else ""
 
 
 def duration(seconds: float) -> str:

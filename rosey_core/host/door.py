@@ -15,8 +15,8 @@ from rosey_core.bus.questions import Questions
 from rosey_core.cause import Cause
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
-from rosey_core.errors import BusError, PluginError, Unavailable
-from rosey_core.host import messages
+from rosey_core.errors import Unavailable
+from rosey_core.host import messages, own_events
 from rosey_core.host.home import QUERY_SECONDS
 from rosey_core.host.store import through
 from rosey_core.receipt import Receipt
@@ -63,12 +63,7 @@ class Door:
 
     def publish(self, plugin: str, name: str, data: Any) -> None:
         """Publish an event of the plugin's own."""
-        if not subjects.QUERY_NAME.fullmatch(name):
-            raise PluginError(f"{name!r} is no name for an event of {plugin}: a-z, 0-9 and _, one word")
-        try:
-            self._bus.publish_own(subjects.plugin_event(plugin, name), msgspec.json.encode(data))
-        except BusError as error:
-            raise PluginError(f"{plugin} can't publish {name}: {error}") from None
+        own_events.publish(self._bus, plugin, name, msgspec.json.encode(data))
 
     def act(self, channel: str, action: Action, *, reply: bool, cause: Cause | None) -> Receipt:
         """Ask for an action; its receipt tells what became of it."""

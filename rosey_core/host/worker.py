@@ -69,7 +69,7 @@ class Worker:
             await self._bus.subscribe(f"{subjects.worker(orders.plugin, way)}.>", remote.take)
         await self._bus.start()
         ticker = asyncio.create_task(self._budgets.run(), name="budgets")
-        watch = asyncio.create_task(LoopWatch(self._blocked, self._freed).run(), name="loop watch")
+        watch = asyncio.create_task(LoopWatch(self._log).run(), name="loop watch")
         life = asyncio.create_task(self._live(remote), name="life")
         await asyncio.wait({asyncio.create_task(self._stop.wait()), life}, return_when=asyncio.FIRST_COMPLETED)
         for task in (life, ticker, watch):
@@ -134,12 +134,6 @@ class Worker:
             log=self._log,
             parked=self._parked,
         )
-
-    def _blocked(self, place: str) -> None:
-        self._log.warning("loop.blocked", place=place)
-
-    def _freed(self, seconds: float, place: str) -> None:
-        self._log.warning("loop.freed", seconds=round(seconds, 2), place=place)
 
     def _parked(self, reason: str) -> None:
         self._tell = asyncio.get_running_loop().create_task(
