@@ -36,6 +36,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         asks: the grants it needs; it does not start before the owner granted them all.
         keeps: what it stores about users, in words, empty for nothing.
         shared: one instance over all channels instead of one for each.
+        durable: its events come from the event log, in order, each at least once.
         api: the plugin interface it was written for.
     """
 
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     asks: tuple[str, ...] = ()
     keeps: str = ""
     shared: bool = False
+    durable: bool = False
     api: int = API
 
 
@@ -73,6 +75,7 @@ class Description(msgspec.Struct, frozen=True):
     asks: tuple[str, ...] = ()
     keeps: str = ""
     shared: bool = False
+    durable: bool = False
     hooks: tuple[str, ...] = ()
     commands: tuple[CommandSpec, ...] = ()
     queries: tuple[str, ...] = ()

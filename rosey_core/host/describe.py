@@ -161,6 +161,7 @@ def describe(name: str, cls: type[Any]) -> Description:
         asks=manifest.asks,
         keeps=manifest.keeps,
         shared=manifest.shared,
+        durable=manifest.durable,
         hooks=tuple(sorted(examine(cls))),
         commands=commands,
         queries=queries,

@@ -90,6 +90,10 @@ class _Specs:
         """Delete what is kept about a user."""
 
     @_spec
+    def export(self, ctx, user):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same
+        """Tell what is kept about a user, as msgspec can encode it."""
+
+    @_spec
     def judge(self, ctx, event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  the same
         """Say of a live chat line what plugins may do with it: a `Verdict`, or `None` for no opinion."""
 
