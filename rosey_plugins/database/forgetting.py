@@ -1,12 +1,14 @@
 """Forgets a user, down to the bytes in the files, and tells what is kept about one.
 
-`secure_delete` zeroes what is deleted. Beside that, the search index is merged into one piece, since deleted words
-stay in its older pieces, and the write-ahead log is emptied, since it holds older pages.
+`secure_delete` zeroes what is deleted, and that is not enough: deleted words stay in older pieces of the search
+index, so it is merged into one piece; a page whose rows moved to another keeps a copy in its unused middle, so the file is
+written anew (VACUUM); and the write-ahead log holds older pages, so it is emptied.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -55,6 +57,7 @@ async def forget(writer: Writer, user: str) -> bool:
                 await connection.execute("UPDATE channels SET listing = ? WHERE id = ?", (left, number))
         writer.forgotten()
     await merge(writer)
+    await rewrite(writer)
     await empty_log(writer)
     return found
 
@@ -85,6 +88,19 @@ async def merge(writer: Writer) -> None:
                 return
         pages = PAGES
         await asyncio.sleep(0)
+
+
+async def rewrite(writer: Writer) -> None:
+    """Write the file anew, without anything in what its pages do not use. Lists that come meanwhile wait."""
+    execute = writer.connection.execute
+    async with writer.lock:
+        try:
+            await execute("PRAGMA temp_store = FILE")  # the copy may be bigger than memory
+            await execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            raise NotReady(f"what was deleted is not overwritten yet: {error}", retry=30) from error
+        finally:
+            await execute("PRAGMA temp_store = MEMORY")
 
 
 async def empty_log(writer: Writer) -> None:

@@ -131,7 +131,7 @@ def check(path: Path, stop: Callable[[], bool] = lambda: False, *, whole: bool =
         if busy(error):
             raise
         return [str(error)]
-    return [text for (text,) in rows if text != "ok"]
+    return [" ".join(text.split()) for (text,) in rows if text != "ok"]
 
 
 def prepare(path: Path, instance: str, now: float) -> list[Other]:
