@@ -16,7 +16,7 @@ def test_one_vocabulary() -> None:
     assert hook_name("user.joined") == "on_user_joined"
     assert hook_name("raw.somethingNew") == "on_raw"
     assert set(EVENT_HOOKS.values()) == set(EVENT_TYPES)
-    assert set(EVENT_HOOKS) | {"on_events", "on_raw", "start", "stop", "forget", "judge"} == HOOK_NAMES
+    assert set(EVENT_HOOKS) | {"on_events", "on_raw", "start", "stop", "forget", "export", "judge"} == HOOK_NAMES
 
 
 class Good:

@@ -11,8 +11,8 @@ import structlog
 from rosey_core.bus.bus import USUAL_MAX_PAYLOAD, Bus, Login
 from rosey_core.clock import wall
 from rosey_core.errors import BusError, PluginError
-from rosey_core.host.own_events import publish
 from rosey_core.host.door import Door
+from rosey_core.host.own_events import publish
 
 
 async def _away() -> Login:

@@ -126,7 +126,9 @@ class SqliteLog:
     async def rewrite(self, rows: Sequence[Row], gone: Sequence[tuple[str, int]]) -> None:
         """Put other bodies in the place of rows, and delete others. No byte of them stays."""
         await self._written(lambda file: _rewrite(file, rows, gone))
-        await self._written(lambda file: file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(), alone=True)
+        # A page whose rows moved to another keeps a copy in its unused middle, so the file is written anew.
+        for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            await self._written(lambda file, sql=statement: file.execute(sql).fetchall(), alone=True)  # type: ignore[misc]
 
     async def size(self) -> int:
         """Bytes in use."""

@@ -18,7 +18,8 @@ from rosey_core.host.commands import HELP, PLUGIN, Command, CommandCall, Cooldow
 
 if TYPE_CHECKING:
     from rosey_core.host.context import Port
-    from rosey_core.host.house import House, Place
+    from rosey_core.host.house import House
+    from rosey_core.host.place import Place
 
 
 Control = Callable[[tuple[str, ...]], Awaitable[str]]

@@ -1,0 +1,201 @@
+"""Opens the file: is it ours, is it whole, who else writes it. Blocking; the plugin calls it in a thread.
+
+A file that is not known to be whole is opened for reading only, so that a damaged one stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from rosey_core.api import NotReady, PluginError
+from rosey_plugins.database.schema import applied, migrate
+
+FILE = "database.db"
+LOCK = "database.lock"
+HEADER = b"SQLite format 3\0"
+SMALL = 64 << 20
+"""Bytes up to which a file is checked at every start; a bigger one when its last end was no clean one."""
+STALE = 60.0
+"""Seconds without a sign of life after which a writer is gone."""
+BUSY_MS = 2000
+"""How long a writer waits for another: with one before it that is still less than a hook may take."""
+
+WRITING = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # what is handled survives a power cut; commits are grouped for that
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16000",
+    "PRAGMA journal_size_limit = 67108864",
+    f"PRAGMA busy_timeout = {BUSY_MS}",
+)
+READING = ("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY", f"PRAGMA busy_timeout = {BUSY_MS}")
+
+
+class Other(msgspec.Struct, frozen=True):
+    """Somebody else who has the file open for writing."""
+
+    instance: str
+    pid: int
+    host: str
+
+
+def uri(path: Path, mode: str) -> str:
+    """A file for `sqlite3.connect(..., uri=True)`; mode is `ro`, `rw` or `rwc`."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that writes nothing."""
+    connection = sqlite3.connect(uri(path, "ro"), uri=True, isolation_level=None)
+    with contextlib.closing(connection):
+        for pragma in READING:
+            connection.execute(pragma)
+        yield connection
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that may write; the file is made if there is none."""
+    connection = sqlite3.connect(uri(path, "rwc"), uri=True, isolation_level=None)
+    with contextlib.closing(connection):
+        for pragma in WRITING:
+            connection.execute(pragma)
+        yield connection
+
+
+def hold(directory: Path, *, alone: bool = False) -> IO[bytes] | None:
+    """Hold the lock that says the file is in use, or is `alone` somebody's; `None` if it can't be had now."""
+    file = (directory / LOCK).open("ab")
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def examine(path: Path) -> bool:
+    """Look at a file; whether it has to be checked as a whole before it may be written.
+
+    Raises:
+        PluginError: it can't be used; the text says why, and what to do.
+        NotReady: it can't be read now.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = file.read(len(HEADER))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise NotReady(f"{path} can't be read: {error.strerror}", retry=5) from error
+    if not size:
+        return False
+    if header != HEADER:
+        raise damaged(path, "it does not begin as one")
+    with translated(path), reading(path) as connection:
+        try:
+            done = applied(connection)
+        except PluginError as error:
+            raise PluginError(f"{path} {error}") from None
+        left = connection.execute("SELECT count(*) FROM writers").fetchone()[0] if done else 1
+    return bool(left) or size <= SMALL
+
+
+def check(path: Path, stop: Callable[[], bool] = lambda: False, *, whole: bool = False) -> list[str]:
+    """What is wrong in a file, at most ten sentences of SQLite's; empty if nothing is.
+
+    Args:
+        path: the file.
+        stop: is asked again and again; once it says so, this ends with `InterruptedError`.
+        whole: compare the indexes with their tables too, which takes longer.
+    """
+    try:
+        with reading(path) as connection:
+            connection.set_progress_handler(lambda: int(stop()), 100_000)
+            rows = connection.execute(f"PRAGMA {'integrity_check' if whole else 'quick_check'}(10)").fetchall()
+    except sqlite3.DatabaseError as error:
+        if stop():
+            raise InterruptedError from None
+        if busy(error):
+            raise
+        return [str(error)]
+    return [" ".join(text.split()) for (text,) in rows if text != "ok"]
+
+
+def prepare(path: Path, instance: str, now: float) -> list[Other]:
+    """Bring the tables to the newest shape and enter this writer; those who write the file too.
+
+    Raises:
+        PluginError, NotReady: as `examine`.
+    """
+    with translated(path), writing(path) as connection:
+        try:
+            migrate(connection, now)
+        except PluginError as error:
+            raise PluginError(f"{path} {error}") from None
+        path.chmod(0o600)  # what people wrote to each other is not for everyone on this machine
+        return enter(connection, instance, now)
+
+
+def enter(connection: sqlite3.Connection, instance: str, now: float) -> list[Other]:
+    """Enter a writer; those who write the file too, and are alive."""
+    connection.execute("BEGIN IMMEDIATE")
+    others = []
+    for name, pid, host, beat in connection.execute("SELECT instance, pid, host, beat_at FROM writers").fetchall():
+        if now - beat > STALE or (host == socket.gethostname() and not lives(pid)):
+            connection.execute("DELETE FROM writers WHERE instance = ?", (name,))
+        else:
+            others.append(Other(name, pid, host))
+    entry = (instance, os.getpid(), socket.gethostname(), now, now)
+    connection.execute("INSERT INTO writers VALUES (?, ?, ?, ?, ?)", entry)
+    connection.execute("COMMIT")
+    return others
+
+
+def lives(pid: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def busy(error: sqlite3.Error) -> bool:
+    """Whether it will pass: another writer, a full disk, a file that can't be opened just now."""
+    return isinstance(error, sqlite3.OperationalError)
+
+
+def damaged(path: Path, why: str) -> PluginError:
+    """The error for a file that is not whole."""
+    return PluginError(
+        f"{path} is damaged ({why}), and stays as it is: `rosey db check` says more, `rosey db restore FILE` goes "
+        f"back to a backup. Moved away, a new one is begun."
+    )
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into what the host understands."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if busy(error):
+            raise NotReady(f"{path}: {error}", retry=5) from error
+        raise damaged(path, str(error)) from error
+    except OSError as error:
+        raise NotReady(f"{path}: {error.strerror}", retry=5) from error
