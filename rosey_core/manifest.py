@@ -34,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         summary: one sentence for people.
         settings: a subclass of `Settings`.
         asks: the grants it needs; it does not start before the owner granted them all.
+        may: grants that it can use and does without; the owner may give them or not.
         keeps: what it stores about users, in words, empty for nothing.
         shared: one instance over all channels instead of one for each.
         durable: its events come from the event log: in order, each at least once, over restarts of everything. Only
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     settings: type[Settings] = Settings
     asks: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
     keeps: str = ""
     shared: bool = False
     durable: bool = False
@@ -74,6 +76,7 @@ class Description(msgspec.Struct, frozen=True):
     summary: str
     api: int
     asks: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
     keeps: str = ""
     shared: bool = False
     durable: bool = False
@@ -81,6 +84,11 @@ class Description(msgspec.Struct, frozen=True):
     commands: tuple[CommandSpec, ...] = ()
     queries: tuple[str, ...] = ()
     schema: dict[str, Any] = {}
+
+    @property
+    def usable(self) -> frozenset[str]:
+        """Every grant that is of use to it."""
+        return frozenset(self.asks + self.may)
 
 
 def command(

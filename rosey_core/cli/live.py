@@ -81,6 +81,8 @@ def enable(config_path: Path | None, overrides: tuple[str, ...], name: str, *, y
     click.echo("asks for:" if description.asks else "asks for nothing")
     for ask in description.asks:
         click.echo(f"  {ask}: {_meaning(ask)}")
+    for ask in description.may:
+        click.echo(f"  can use, and does without: {ask}: {_meaning(ask)}")
     if not yes:
         click.confirm("Enable it, and grant that?", abort=True)
     _write(loaded, name, enabled=True, grant=description.asks)

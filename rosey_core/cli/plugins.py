@@ -134,6 +134,8 @@ def portrait(description: Description, granted: set[str]) -> Iterable[str]:
     yield "asks for:" if description.asks else "asks for nothing"
     for ask in description.asks:
         yield f"  {ask}{'' if ask in granted else '   (not granted)'}"
+    for ask in description.may:
+        yield f"  {ask}   (does without{'' if ask in granted else '; not granted'})"
     for spec in description.commands:
         also = f" (also {', '.join(spec.aliases)})" if spec.aliases else ""
         explained = f": {spec.help}" if spec.help else ""

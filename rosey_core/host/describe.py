@@ -164,6 +164,7 @@ def describe(name: str, cls: type[Any]) -> Description:
         summary=manifest.summary,
         api=manifest.api,
         asks=manifest.asks,
+        may=manifest.may,
         keeps=manifest.keeps,
         shared=manifest.shared,
         durable=manifest.durable,
@@ -181,7 +182,7 @@ def _check(name: str, manifest: Manifest | Description) -> None:
         raise ManifestError(f"{name} is no plugin name: a lower-case letter, then up to 29 of a-z 0-9 _ -")
     if manifest.api != API:
         raise ManifestError(f"it was written for plugin interface {manifest.api}; this rosey speaks {API}")
-    for ask in manifest.asks:
+    for ask in (*manifest.asks, *manifest.may):
         if not is_grant(ask):
             near = nearest(ask, ALL_GRANTS)
             raise ManifestError(f"it asks for {ask}, which is no grant{f'; did you mean {near}?' if near else ''}")
@@ -194,7 +195,7 @@ def _check_durable(manifest: Manifest | Description, hooks: Iterable[str]) -> No
     for hook in hooks:
         if hook in EVENT_HOOKS and EVENT_HOOKS[hook] not in KEPT:
             raise ManifestError(f"it is durable, and {hook} is about what the event log does not keep")
-    if "channel.state" in manifest.asks:
+    if "channel.state" in (*manifest.asks, *manifest.may):
         raise ManifestError("it is durable and asks for channel.state, which is of now and not of its events")
 
 

@@ -111,7 +111,7 @@ class House:
                     self._log.exception("plugin.broken", plugin=plugin.name)
 
     def _load(self, known: Known, description: Description, config: PluginConfig, ports: Mapping[str, Port]) -> None:
-        grants = frozenset(config.grant) & frozenset(description.asks)
+        grants = frozenset(config.grant) & description.usable
         if known.run != "inside":
             self._place(known, grants, ports, self._outside(known, description, grants, config, ports))
             return

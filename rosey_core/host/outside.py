@@ -93,7 +93,7 @@ class Outside:
         self.counts = Counts()
         self.durable = description.durable
         self._hooks = frozenset(description.hooks)
-        self.grants = grants & frozenset(description.asks)
+        self.grants = grants & description.usable
         self._settings = settings
         self._rooms = rooms
         self._ask_at = ask

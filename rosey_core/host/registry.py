@@ -35,7 +35,7 @@ _AT_ONCE = asyncio.Semaphore(8)
 """Children at a time: many more on a small machine would time each other out."""
 BUNDLE = "rosey-bot"
 """The package whose plugins run inside by default."""
-FORMAT = 2
+FORMAT = 3
 
 
 class Known(msgspec.Struct, frozen=True):

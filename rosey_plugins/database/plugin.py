@@ -34,6 +34,7 @@ class Database(Questions):
         summary="Keeps users, chat, media and numbers in a database, and answers about them.",
         settings=DatabaseSettings,
         asks=("chat.read", "user.read", "media.read", "channel.read"),
+        may=("chat.pm",),
         keeps=(
             "for each user: when first and last seen, each time in the room, every line of chat, what the user "
             "queued, and private messages to the bot if they are switched on"

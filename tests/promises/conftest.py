@@ -38,6 +38,7 @@ GRANTS = {
     "slowimport": ("chat.read",),
     "recorder": ("chat.read", "chat.pm", "user.read", "media.read", "poll.read", "channel.read", "channel.state"),
     "notary": ("chat.read", "chat.send", "user.read"),
+    "database": ("chat.read", "user.read", "media.read", "channel.read"),
     "careless": ("chat.read", "store"),
     "lister": ("chat.read", "chat.send"),
     "asker": ("chat.read", "chat.send", "query:asker"),
