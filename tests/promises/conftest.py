@@ -63,7 +63,7 @@ password = {{ env = "TEST_PASSWORD" }}
 {channel}
 [nats.users.reader]
 password = {{ env = "TEST_READER" }}
-grant = ["chat.send", "media.queue", "query:asker"]
+grant = ["chat.send", "media.queue", "query:asker", "query:database"]
 {lines}
 {rest}
 """
