@@ -146,14 +146,14 @@ def _telling(path: Path, file: File | None = None) -> Iterator[None]:
     """Turn SQLite's errors that concern the file into sentences, and let `file` know how it is."""
     try:
         yield
-    except sqlite3.IntegrityError:
-        raise  # one operation's: a limit
     except sqlite3.OperationalError as error:
         code = error.sqlite_errorcode & 0xFF
         if file is not None and code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
             file.usable = False
         raise Unavailable(f"the store {path} can't be used now, and nothing was changed in it: {error}") from None
     except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:
+            raise  # `IntegrityError` is one operation's: a limit; others would be ours
         if file is not None:
             file.usable, file.damaged = False, True
         raise Unavailable(
