@@ -18,9 +18,10 @@ READ_GRANTS = {
     "channel.state": "keep a whole copy of the room's state",
     "raw": "see CyTube events that have no type here",
     "judge": "decide which lines other plugins may act on",
-    "store": "keep values of its own in rosey's store",
 }
-"""Grants that are for no action, each with its sentence."""
+"""Grants to read, each with its sentence."""
+
+_KEEP = {"store": "keep values of its own in rosey's store"}
 
 _BY_FAMILY = {
     "chat": "chat.read",
@@ -37,7 +38,7 @@ _BY_FAMILY = {
     "raw": "raw",
 }
 
-ALL_GRANTS: dict[str, str] = READ_GRANTS | {a.grant: a.summary for a in ACTIONS.values()}
+ALL_GRANTS: dict[str, str] = READ_GRANTS | _KEEP | {a.grant: a.summary for a in ACTIONS.values()}
 """Every grant that has a fixed name. `query:PLUGIN` stands beside it: to ask that plugin's queries."""
 
 

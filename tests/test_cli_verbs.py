@@ -48,6 +48,7 @@ STATUS: dict[str, Any] = {
         "waiting": 3,
         "dropped": 0,
     },
+    "store": {"fault": "the store s can't be used now"},
     "loop": {"lag_ms": 0.1, "blocked": 2, "longest": 3.5, "place": "bad.py:7 in on_chat"},
     "channels": {
         "cytube": {
@@ -146,6 +147,7 @@ def test_status_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NOT CONNECTED: refused (3 events wait, 0 dropped)" in text
     assert "the connection broke off; again in 3 s" in text
     assert "does not answer mirror (for 42 s more): three quick answers in a row look like two bots" in text
+    assert "\nthe store s can't be used now\n" in text
     assert "held up 2 times, for 3.5 s at the longest, in bad.py:7 in on_chat" in text
     assert 'NATS refused it to subscribe to "$JS.>"; it tried what it may not (times: 47)' in text
     assert text.count("what it may not") == 1

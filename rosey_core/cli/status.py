@@ -54,6 +54,8 @@ def page(told: dict[str, Any]) -> list[str]:
         f"rosey {told['version']}, process {told['pid']}, up {duration(told['uptime'])}",
         f"nats {nats['mode']} at {nats['url']}: {connection}",
     ]
+    if told["store"]["fault"]:
+        head.append(told["store"]["fault"])
     if (loop := told["loop"])["blocked"]:
         head.append(f"held up {loop['blocked']} times, for {loop['longest']:g} s at the longest, in {loop['place']}")
     channels = [

@@ -129,10 +129,10 @@ class Storage:
         """Serve, until it is cancelled."""
         try:
             while True:
-                await self._news.wait()
-                self._news.clear()
-                while self._waiting:
+                while self._waiting:  # first: what the task before this one left may be there
                     await self._serve(self._next())
+                self._news.clear()
+                await self._news.wait()
         finally:
             await self._close()
 

@@ -31,6 +31,8 @@ GRANTS = {
     "stubborn": ("chat.read", "chat.send", "judge"),
     "blocker": ("chat.read",),
     "hog": ("chat.read", "chat.send"),
+    "counter": ("chat.read", "chat.send", "store"),
+    "sneak": ("chat.read", "chat.send"),
     "broken-import": ("chat.read",),
     "badstart": ("chat.read",),
     "crasher": ("chat.read",),

@@ -502,3 +502,37 @@ class Hog(Plain):
     async def hog(self, ctx: Context, call: CommandCall) -> str:
         """Takes it."""
         return f"{len(bytearray(1 << 30))}"
+
+
+class Counter(Plain):
+    """Counts everybody's lines in the store."""
+
+    manifest = Manifest(name="counter", summary="Counts.", asks=("chat.read", "chat.send", "store"))
+
+    @hookimpl
+    async def on_chat_message(self, ctx: Context, event: NormalizedEvent) -> None:
+        """Count it."""
+        await ctx.store.add(f"lines:{event.data.username}")
+
+    @command("count", usage="NAME")
+    async def count(self, ctx: Context, call: CommandCall) -> str:
+        """Tells how many lines somebody said."""
+        return f"{call.rest}: {await ctx.store.get(f'lines:{call.rest}', int, 0)}"
+
+    @command("many")
+    async def many(self, ctx: Context, call: CommandCall) -> str:
+        """Counts many times at once, and tells what there is."""
+        await asyncio.gather(*(ctx.store.shared.add("many") for _ in range(200)))
+        keys = await ctx.store.list("lines:")
+        return f"{await ctx.store.shared.get('many')}, and here {', '.join(keys)}"
+
+
+class Sneak(Plain):
+    """Uses the store, and did not ask for that."""
+
+    manifest = Manifest(name="sneak", summary="Sneaks.", asks=("chat.read", "chat.send"))
+
+    @command("sneak")
+    async def sneak(self, ctx: Context, call: CommandCall) -> str:
+        """Tries it."""
+        return str(await ctx.store.get("lines:alice"))
