@@ -309,7 +309,8 @@ class Daemon:
 
     def _line(self) -> str:
         sessions = {name: site.session for name, site in self._sites.items()}
-        return status_line({name: (session.state, session.reason) for name, session in sessions.items()})
+        states = {name: (session.state, session.reason) for name, session in sessions.items()}
+        return status_line(states, self._eventlog.fault, self._storage.fault)
 
     def _hang_up(self) -> None:
         self._spawn(self._reload(), "reload")

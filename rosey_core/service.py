@@ -59,8 +59,8 @@ async def keep_told(line: Callable[[], str]) -> None:
         await asyncio.sleep(LOOK)
 
 
-def status_line(channels: Mapping[str, tuple[str, str]]) -> str:
-    """How channels are, in one line for systemd. Each has a state and a reason.
+def status_line(channels: Mapping[str, tuple[str, str]], *faults: str) -> str:
+    """How channels are, in one line for systemd, and what is wrong beside. Each has a state and a reason.
 
     `1 of 2 channels joined; lobby: waiting (kicked: bye)`.
     """
@@ -68,7 +68,7 @@ def status_line(channels: Mapping[str, tuple[str, str]]) -> str:
     head = f"{len(channels) - len(away)} of {len(channels)} channels joined"
     rest = (f"{name}: {state}" + (f" ({reason})" if reason else "") for name, (state, reason) in away.items())
     # A line end in what a site said would begin another message to systemd.
-    return "; ".join(" ".join(text.split()) for text in (head, *rest))
+    return "; ".join(" ".join(text.split()) for text in (head, *rest, *filter(None, faults)))
 
 
 class LoopWatch:

@@ -54,6 +54,11 @@ def page(told: dict[str, Any]) -> list[str]:
         f"rosey {told['version']}, process {told['pid']}, up {duration(told['uptime'])}",
         f"nats {nats['mode']} at {nats['url']}: {connection}",
     ]
+    log = told["eventlog"]
+    if log["fault"]:
+        head.append(f"EVENT LOG: {log['fault']} ({log['waiting']} events wait)")
+    if log["lost"]:
+        head.append(f"events that could not be kept: {log['lost']}")
     if told["store"]["fault"]:
         head.append(told["store"]["fault"])
     if (loop := told["loop"])["blocked"]:
