@@ -128,7 +128,10 @@ class Pipeline:
         return self._sequence.last
 
     async def hear(self, drafts: list[Draft]) -> None:
-        """Take what CyTube sent, in order. Nothing that goes wrong with one draft stops the next."""
+        """Take what CyTube sent, in order. Nothing that goes wrong with one draft stops the next.
+
+        Returns when there is room for more: a disk that is slower than the room holds up the socket.
+        """
         now = asyncio.get_running_loop().time
         judges, lines = self._judges, list[NormalizedEvent]()
         for draft in drafts:
@@ -153,6 +156,8 @@ class Pipeline:
                 self._failed(draft.data)
         if lines:
             await self._judged(judges, lines)
+        if self._eventlog.crowded:
+            await self._eventlog.room()
 
     def look_again(self) -> None:
         """Look who wants what and who judges: a plugin came or went."""

@@ -15,6 +15,8 @@ from rosey_core.channel.channel import Channel
 from rosey_core.cytube.memory import Draft
 from rosey_core.cytube.sender import Sender
 from rosey_core.envelope import NOTHING, Metadata, NormalizedEvent, Verdict, decode
+from rosey_core.eventlog.engine import Batch
+from rosey_core.eventlog.log import EventLog
 from rosey_core.events import (
     ChannelPermissions,
     ChatMessage,
@@ -32,13 +34,13 @@ from rosey_core.host.lane import Lane
 from rosey_core.pipeline import Pipeline
 from rosey_core.sequence import Sequence
 from rosey_core.testing.clock import run_virtual
-from rosey_core.testing.eventlog import memory_log
+from rosey_core.testing.eventlog import MemoryLog, memory_log
 
 
 class Rig:
     """A pipeline whose surroundings note what reaches them."""
 
-    def __init__(self, path: Path, *, biggest: int = 1 << 20) -> None:
+    def __init__(self, path: Path, *, biggest: int = 1 << 20, eventlog: EventLog | None = None) -> None:
         self.published: list[NormalizedEvent] = []
         self.commands: list[str] = []
         self.sent: list[Any] = []
@@ -53,7 +55,7 @@ class Rig:
             state=state,
             sender=self.sender,
             publish=self._publish,
-            eventlog=memory_log(lambda: 1000.0),
+            eventlog=eventlog or memory_log(lambda: 1000.0),
             sequence=Sequence(path / "seq"),
             clock=lambda: 1000.0,
             log=structlog.get_logger(),
@@ -187,6 +189,30 @@ async def test_a_rejoin_repeats_nothing(rig: Rig) -> None:
     ]
     assert told == [("a", False), ("b", False), ("b", True), ("c", True)]
     assert len({event.id for event in rig.published}) == 5
+
+
+def test_a_slow_disk_holds_up_the_socket(tmp_path: Path) -> None:
+    """A burst that the disk takes long for waits at its door, and none of it is lost."""
+
+    class Slow(MemoryLog):
+        async def commit(self, batch: Batch) -> list[bool]:
+            await asyncio.sleep(1)
+            return await super().commit(batch)
+
+    async def scenario(_: Rig) -> float:
+        engine = Slow()
+        log = memory_log(lambda: 1000.0, engine)
+        await log.open()
+        rig = Rig(tmp_path / "slow", eventlog=log)
+        for start in range(0, 100_000, 1_000):
+            await rig.hear(*(line("x", at=start + number) for number in range(1_000)))
+            assert log.status()["waiting"] <= 6_000
+        await log.flushed()
+        assert log.lost == 0
+        await log.close()
+        return 0.0
+
+    virtual(tmp_path, scenario)
 
 
 async def test_the_only_line_there_is(rig: Rig) -> None:

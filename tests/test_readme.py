@@ -15,6 +15,7 @@ from rosey_core.host.describe import describe
 from rosey_core.preflight import preflight
 from rosey_core.settings.load import load
 from rosey_core.testing.script import parse
+from rosey_plugins.database import Database
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -48,7 +49,7 @@ def test_the_configuration(tmp_path: Path) -> None:
 def test_a_client_of_the_bus(tmp_path: Path) -> None:
     """The command connects to the port that the configuration fixes, as its user and with that user's inbox."""
     path = tmp_path / "rosey.toml"
-    path.write_text(blocks("toml")[0] + blocks("toml")[2])
+    path.write_text(blocks("toml")[0] + blocks("toml")[3])
     nats = load(path, environ={}).config.nats
     (name,) = nats.users
     command = blocks("sh")[2]
@@ -57,6 +58,17 @@ def test_a_client_of_the_bus(tmp_path: Path) -> None:
     subject, payload = re.findall(r"request (\S+) '(.*)'", command)[0]
     assert msgspec.json.decode(payload, type=SendMessage).text == "hello"
     assert subject == f"{subjects.commands_all().removesuffix('>')}cytube.chat.send_message"
+
+
+def test_the_database(tmp_path: Path) -> None:
+    """Its table is right, and grants what it asks for."""
+    path = tmp_path / "rosey.toml"
+    path.write_text(blocks("toml")[0] + blocks("toml")[1])
+    loaded = load(path, environ={})
+    assert loaded.config.plugins["database"].grant == Database.manifest.asks
+    assert preflight(loaded, start=True) == ([], [])
+    assert f"of the last {loaded.config.eventlog.keep_days:g} days and at most 1 GiB" in README
+    assert loaded.config.eventlog.max_mib == 1024
 
 
 def test_the_scenario() -> None:

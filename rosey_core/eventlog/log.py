@@ -30,6 +30,8 @@ LINGER = 0.005
 """Seconds that an event waits for others to be committed with."""
 GROUP = 256
 """So many do not wait any longer."""
+CROWDED = 5_000
+"""So many wait for a disk that is slower than the room is fast."""
 LAZY = 0.25
 """Seconds that a moved cursor waits for events to be committed with."""
 AGAIN = 1.0
@@ -73,6 +75,7 @@ class EventLog:
         self._cursors: dict[tuple[str, str], int] = {}
         self._notes: dict[tuple[str, str], Lost] = {}
         self._seen: dict[str, Seen] = {}
+        self._took = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._size = 0
@@ -109,6 +112,17 @@ class EventLog:
         row = Row(channel, event.seq, event.event_type, user_of(data), self._clock(), payload)
         self.lost += self._waiting.add(row, event)
         self._soon(LINGER)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether events come faster than the disk takes them: who brings them should wait for `room`."""
+        return len(self._waiting.rows) > CROWDED and not self.fault
+
+    async def room(self) -> None:
+        """Wait until the disk took what was too much. It does not wait for a disk that takes nothing."""
+        while self.crowded:
+            self._took.clear()
+            await self._took.wait()
 
     async def claim(self, key: bytes) -> bool:
         """Whether this is the first time that `key` is claimed; when this returns it is on disk.
@@ -251,12 +265,14 @@ class EventLog:
                 firsts = await self._engine.commit(taken.batch())
             except EventLogError as error:
                 self._failed(error, taken)
+                self._took.set()
                 await asyncio.sleep(AGAIN)
                 continue
             if self.fault:
                 self._log.warning("eventlog.recovered", lost=self.lost)
                 self.fault = ""
             self._committed(taken)
+            self._took.set()
             for (_, _, future), first in zip(taken.claims, firsts, strict=True):
                 if not future.done():
                     future.set_result(first)
