@@ -1,8 +1,8 @@
 """Forgets a user, down to the bytes in the files, and tells what is kept about one.
 
 `secure_delete` zeroes what is deleted, and that is not enough: deleted words stay in older pieces of the search
-index, so it is merged into one piece; a page whose rows moved to another keeps a copy in its unused middle, so the file is
-written anew (VACUUM); and the write-ahead log holds older pages, so it is emptied.
+index, so it is merged into one piece; a page whose rows moved to another keeps a copy in its unused middle, so the
+file is written anew (VACUUM); and the write-ahead log holds older pages, so it is emptied.
 """
 
 from __future__ import annotations
