@@ -101,14 +101,14 @@ def examine(path: Path) -> bool:
         NotReady: it can't be read now.
     """
     try:
-        size = path.stat().st_size
+        length = size(path)
         with path.open("rb") as file:
             header = file.read(len(HEADER))
     except FileNotFoundError:
         return False
     except OSError as error:
         raise NotReady(f"{path} can't be read: {error.strerror}", retry=5) from error
-    if not size:
+    if not length:
         return False
     if header != HEADER:
         raise damaged(path, "it does not begin as one")
@@ -118,7 +118,7 @@ def examine(path: Path) -> bool:
         except PluginError as error:
             raise PluginError(f"{path} {error}") from None
         left = connection.execute("SELECT count(*) FROM writers").fetchone()[0] if done else 1
-    return bool(left) or size <= SMALL
+    return bool(left) or length <= SMALL
 
 
 def check(path: Path, stop: Callable[[], bool] = lambda: False, *, whole: bool = False) -> list[str]:
@@ -140,6 +140,11 @@ def check(path: Path, stop: Callable[[], bool] = lambda: False, *, whole: bool =
             raise
         return [str(error)]
     return [" ".join(text.split()) for (text,) in rows if text != "ok"]
+
+
+def size(path: Path) -> int:
+    """The file's bytes."""
+    return path.stat().st_size
 
 
 def sound(path: Path) -> None:
@@ -169,7 +174,7 @@ def enter(connection: sqlite3.Connection, instance: str, now: float) -> list[Oth
     connection.execute("BEGIN IMMEDIATE")
     others = []
     for name, pid, host, beat in connection.execute("SELECT instance, pid, host, beat_at FROM writers").fetchall():
-        if now - beat > STALE or (host == socket.gethostname() and not lives(pid)):
+        if name == instance or now - beat > STALE or (host == socket.gethostname() and not lives(pid)):
             connection.execute("DELETE FROM writers WHERE instance = ?", (name,))
         else:
             others.append(Other(name, pid, host))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -22,7 +23,9 @@ from rosey_plugins.database.presence import key_of
 from rosey_plugins.database.rows import IMPORTED, PEAK
 from rosey_plugins.database.schema import migrate
 
-STEP = 500
+STEP = 1000
+PAUSE = 0.01
+"""Seconds between two transactions: the bot that runs wants to write too."""
 BUSY_MS = 30_000
 
 Progress = Callable[[int, int], None]
@@ -92,6 +95,7 @@ class _Import:
                 self._execute("COMMIT")
                 done += len(some)
                 progress(done, whole)
+                time.sleep(PAUSE)
         return became
 
     def _user(self, row: Row) -> bool:
