@@ -48,6 +48,7 @@ STATUS: dict[str, Any] = {
         "waiting": 3,
         "dropped": 0,
     },
+    "eventlog": {"fault": "events.db can't be written: the disk is full", "waiting": 7, "lost": 2, "bytes": 1},
     "store": {"fault": "the store s can't be used now"},
     "loop": {"lag_ms": 0.1, "blocked": 2, "longest": 3.5, "place": "bad.py:7 in on_chat"},
     "channels": {
@@ -147,6 +148,8 @@ def test_status_page(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NOT CONNECTED: refused (3 events wait, 0 dropped)" in text
     assert "the connection broke off; again in 3 s" in text
     assert "does not answer mirror (for 42 s more): three quick answers in a row look like two bots" in text
+    assert "\nEVENT LOG: events.db can't be written: the disk is full (7 events wait)\n" in text
+    assert "\nevents that could not be kept: 2\n" in text
     assert "\nthe store s can't be used now\n" in text
     assert "held up 2 times, for 3.5 s at the longest, in bad.py:7 in on_chat" in text
     assert 'NATS refused it to subscribe to "$JS.>"; it tried what it may not (times: 47)' in text

@@ -14,7 +14,8 @@ import pytest
 
 from rosey_core.api import NotReady, PluginError
 from rosey_core.api import events as ev
-from rosey_plugins.database import forgetting, opening, schema, upkeep
+from rosey_plugins.database import Database, forgetting, opening, schema, upkeep
+from rosey_plugins.database.reader import Reader
 from rosey_plugins.database.schema import MIGRATIONS, Migration, applied, migrate
 from tests.database_place import Place, ask, contents, context, event, line, listed, running, write
 
@@ -148,6 +149,32 @@ async def test_damage_that_is_found_while_it_runs(tmp_path: Path) -> None:
         assert isinstance(error, NotReady)
         with pytest.raises(NotReady, match=r"the database is damaged .*: rosey db check says more"):
             await write(plugin, place, line("bob", "x"))
+
+
+async def test_a_start_that_failed_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same instance starts again later, is no second copy of itself, and nobody else is locked out meanwhile."""
+    place = Place(tmp_path)
+    plugin = Database(place.settings)
+
+    async def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "open", failing)
+        with pytest.raises(NotReady, match="unable to open database file"):
+            await plugin.start(context(place))
+    lock = opening.hold(tmp_path, alone=True)
+    assert lock is not None
+    with pytest.raises(NotReady, match="somebody restores the database"):
+        await plugin.start(context(place))
+    lock.close()
+    await plugin.start(context(place))
+    await write(plugin, place, line("bob", "x"))
+    await plugin.stop()
+    for task in place.tasks:
+        task.cancel()
+    assert place.events == []
+    assert ask(tmp_path, "SELECT * FROM writers") == []
 
 
 # --- kills -------------------------------------------------------------------------------------------------

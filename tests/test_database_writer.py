@@ -18,6 +18,7 @@ from rosey_core.api import Metadata, NormalizedEvent, NotReady, Verdict
 from rosey_core.api import events as ev
 from rosey_core.cytube.translate import Translator
 from rosey_core.cytube.wire import Event
+from rosey_core.host.describe import describe
 from rosey_plugins.database import Database
 from tests.conftest import TRACES
 from tests.database_place import Place, ask, contents, context, event, line, listed, running, write
@@ -334,6 +335,9 @@ async def test_no_cost_grows_with_the_tables(tmp_path: Path) -> None:
 
 
 def test_the_manifest() -> None:
-    """It is one instance over all channels, fed from the event log."""
-    assert Database.manifest.shared
-    assert Database.manifest.durable
+    """It is one instance over all channels, fed from the event log, and says what it keeps."""
+    description = describe("database", Database)
+    assert description.shared
+    assert description.durable
+    assert description.keeps.startswith("for each user: ")
+    assert set(description.hooks) == {"start", "stop", "on_events", "forget", "export"}

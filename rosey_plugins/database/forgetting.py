@@ -96,10 +96,12 @@ async def rewrite(writer: Writer) -> None:
     async with writer.lock:
         try:
             await execute("PRAGMA temp_store = FILE")  # the copy may be bigger than memory
+            writer.rewrites = True
             await execute("VACUUM")
         except sqlite3.OperationalError as error:
             raise NotReady(f"what was deleted is not overwritten yet: {error}", retry=30) from error
         finally:
+            writer.rewrites = False
             await execute("PRAGMA temp_store = MEMORY")
 
 

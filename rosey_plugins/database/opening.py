@@ -77,12 +77,20 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 def hold(directory: Path, *, alone: bool = False) -> IO[bytes] | None:
     """Hold the lock that says the file is in use, or is `alone` somebody's; `None` if it can't be had now."""
     file = (directory / LOCK).open("ab")
+    give(directory / LOCK)
     try:
         fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
     return file
+
+
+def give(path: Path) -> None:
+    """Give a file that root made to the owner of its directory: the bot, which may be somebody else, writes it."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def examine(path: Path) -> bool:
@@ -93,14 +101,14 @@ def examine(path: Path) -> bool:
         NotReady: it can't be read now.
     """
     try:
-        size = path.stat().st_size
+        length = size(path)
         with path.open("rb") as file:
             header = file.read(len(HEADER))
     except FileNotFoundError:
         return False
     except OSError as error:
         raise NotReady(f"{path} can't be read: {error.strerror}", retry=5) from error
-    if not size:
+    if not length:
         return False
     if header != HEADER:
         raise damaged(path, "it does not begin as one")
@@ -110,7 +118,7 @@ def examine(path: Path) -> bool:
         except PluginError as error:
             raise PluginError(f"{path} {error}") from None
         left = connection.execute("SELECT count(*) FROM writers").fetchone()[0] if done else 1
-    return bool(left) or size <= SMALL
+    return bool(left) or length <= SMALL
 
 
 def check(path: Path, stop: Callable[[], bool] = lambda: False, *, whole: bool = False) -> list[str]:
@@ -134,6 +142,17 @@ def check(path: Path, stop: Callable[[], bool] = lambda: False, *, whole: bool =
     return [" ".join(text.split()) for (text,) in rows if text != "ok"]
 
 
+def size(path: Path) -> int:
+    """The file's bytes."""
+    return path.stat().st_size
+
+
+def sound(path: Path) -> None:
+    """Look at a file, and at all of it where it has to be. Raises as `examine`."""
+    if examine(path) and (wrong := check(path)):
+        raise damaged(path, wrong[0])
+
+
 def prepare(path: Path, instance: str, now: float) -> list[Other]:
     """Bring the tables to the newest shape and enter this writer; those who write the file too.
 
@@ -145,6 +164,7 @@ def prepare(path: Path, instance: str, now: float) -> list[Other]:
             migrate(connection, now)
         except PluginError as error:
             raise PluginError(f"{path} {error}") from None
+        give(path)
         path.chmod(0o600)  # what people wrote to each other is not for everyone on this machine
         return enter(connection, instance, now)
 
@@ -154,7 +174,7 @@ def enter(connection: sqlite3.Connection, instance: str, now: float) -> list[Oth
     connection.execute("BEGIN IMMEDIATE")
     others = []
     for name, pid, host, beat in connection.execute("SELECT instance, pid, host, beat_at FROM writers").fetchall():
-        if now - beat > STALE or (host == socket.gethostname() and not lives(pid)):
+        if name == instance or now - beat > STALE or (host == socket.gethostname() and not lives(pid)):
             connection.execute("DELETE FROM writers WHERE instance = ?", (name,))
         else:
             others.append(Other(name, pid, host))

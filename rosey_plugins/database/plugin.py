@@ -60,11 +60,18 @@ class Database(Questions):
         self._lock = self._lock or opening.hold(ctx.directory)
         if self._lock is None:
             raise NotReady("somebody restores the database just now", retry=RETRY)
+        try:
+            await self._begin(ctx, path)
+        except BaseException:
+            await self._let_go()  # a start that failed is not stopped
+            raise
+
+    async def _begin(self, ctx: Context, path: Path) -> None:
         if await asyncio.to_thread(opening.examine, path):
-            if path.stat().st_size > opening.SMALL:
+            if (size := opening.size(path)) > opening.SMALL:
                 self._reader = await Reader.open(path)
                 self._closed = "it is checked, because its last end was no clean one"
-                ctx.log.warning("database.checking", size_mib=path.stat().st_size >> 20)
+                ctx.log.warning("database.checking", size_mib=size >> 20)
                 ctx.spawn(self._check_and_open(ctx, path), "check")
                 return
             await self._check(path)
@@ -94,9 +101,8 @@ class Database(Questions):
     async def _open(self, ctx: Context, path: Path) -> None:
         others = await asyncio.to_thread(opening.prepare, path, self._instance, ctx.clock())
         with opening.translated(path):
+            self._writer = writer = await Writer.open(path, self._changed)
             self._reader = self._reader or await Reader.open(path)
-            writer = await Writer.open(path, self._changed)
-        self._writer = writer
         self._closed = "it was stopped"
         self._warn(ctx, others)
         ctx.spawn(writer.run(), "writer")
@@ -119,11 +125,15 @@ class Database(Questions):
     async def stop(self) -> None:
         """End what is written just now, leave the file, and say that this was a clean end."""
         self._stopping = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         writer, self._writer = self._writer, None
         reader, self._reader = self._reader, None
         if reader is not None:
             await reader.close()
         if writer is not None:
+            await writer.hurry()
             with contextlib.suppress(Exception):  # a full disk; the next start looks closer
                 async with writer.transaction() as connection:
                     await connection.execute("DELETE FROM writers WHERE instance = ?", (self._instance,))

@@ -57,6 +57,8 @@ class Reader:
                 if str(error) == "interrupted":
                     raise PluginError("that takes too long to look up: ask for less") from None
                 raise Unavailable(f"the database can't be read now: {error}") from error
+            except sqlite3.DatabaseError as error:
+                raise Unavailable(f"the database can't be read ({error}): rosey db check says more") from error
 
     async def close(self) -> None:
         """Close it, at the end of what is read just now."""

@@ -60,12 +60,14 @@ class Writer:
     Attributes:
         lock: whoever uses the connection holds it, for one transaction.
         damaged: why nothing is written any more; empty while the file is whole.
+        rewrites: the file is written anew just now.
     """
 
     def __init__(self, connection: aiosqlite.Connection, changed: Changed) -> None:
         self.connection = connection
         self.lock = asyncio.Lock()
         self.damaged = ""
+        self.rewrites = False
         self._changed = changed
         self._waiting: list[_List] = []
         self._wake = asyncio.Event()
@@ -104,6 +106,11 @@ class Writer:
             self._wake.clear()
             lists, self._waiting = self._waiting, []
             await self._group(lists)
+
+    async def hurry(self) -> None:
+        """Cut short what takes long; it is as if it had not begun."""
+        if self.rewrites:
+            await self.connection.interrupt()
 
     async def close(self) -> None:
         """Close the file, at the end of what is written just now."""
