@@ -365,8 +365,9 @@ async def test_other_users_without_a_restart(broker: Broker) -> None:
     """Who is new may connect, who is gone is cut off and may not, and who stays notices nothing."""
     old, new = (worker_user(name, f"canary-of-{name}") for name in ("old", "new"))
     url, process = await broker.ready(), broker.pid
-    broker.change((CORE, old))
     async with connected(url, CORE) as core:
+        broker.change((CORE, old))
+        await until(lambda: "Reloaded server configuration" in broker._log_file.read_text())
         await core.settled()
         async with connected(url, old) as gone:
             broker.change((CORE, new))

@@ -92,7 +92,7 @@ def test_version_and_unknown_verbs() -> None:
     result = rosey("stauts", "--json")
     assert result.exit_code == 2
     assert result.stderr.endswith('Error: there is no verb "stauts"; did you mean "status"?\n')
-    all_of_them = "sandbox, run, status, plugins, ctl, nats, check, config"
+    all_of_them = "sandbox, run, status, plugins, privacy, ctl, nats, check, config"
     assert f'no verb "nonsense"; there are {all_of_them}' in rosey("nonsense").stderr
     assert "No such option" in rosey("--nonsense").stderr
 

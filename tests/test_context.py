@@ -14,7 +14,7 @@ from rosey_core.cause import Cause
 from rosey_core.channel.channel import Channel
 from rosey_core.clock import wall
 from rosey_core.config import Secret
-from rosey_core.errors import PluginError
+from rosey_core.errors import PluginError, Unavailable
 from rosey_core.host.context import Context
 from rosey_core.host.home import Counts
 from rosey_core.host.ownership import Owner
@@ -76,3 +76,30 @@ async def test_what_was_not_granted_is_counted() -> None:
     with pytest.raises(PluginError, match='add "store" to the asks of its manifest'):
         _ = ctx.store
     assert (counts.refused, counts.last_error) == (3, "dice was not granted store")
+
+
+async def test_a_query_may_have_a_fallback() -> None:
+    """Where the other plugin does not answer, that is what comes back; other faults stay faults."""
+
+    class Away(Nothing):
+        async def query(self, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
+            raise (Unavailable if name == "late" else PluginError)(f"{plugin} {args}")
+
+    away = Away()
+    ctx = Context(
+        port=away,
+        host=away,
+        plugin="dice",
+        grants=frozenset(("query:other",)),
+        settings=Settings(),
+        directory=Path("unused"),
+        log=log.get("test"),
+        owner=Owner("dice", lambda *_: None),
+        counts=Counts(),
+    )
+    assert await ctx.query("other", "late", fallback=7, name="x", plugin="y") == 7
+    assert await ctx.query("other", "late", fallback=None) is None
+    with pytest.raises(Unavailable, match="other"):
+        await ctx.query("other", "late", name="x")
+    with pytest.raises(PluginError, match="other"):
+        await ctx.query("other", "broken", fallback=7)

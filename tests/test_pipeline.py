@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +45,7 @@ class Rig:
         self.commands: list[str] = []
         self.sent: list[Any] = []
         self.biggest = biggest
+        self.eventlog = eventlog or memory_log(lambda: 1000.0)
         self.judging: tuple[Judge, ...] = ()
         self.lane = Lane(self._deliver)
         state = Channel()
@@ -55,7 +56,7 @@ class Rig:
             state=state,
             sender=self.sender,
             publish=self._publish,
-            eventlog=eventlog or memory_log(lambda: 1000.0),
+            eventlog=self.eventlog,
             sequence=Sequence(path / "seq"),
             clock=lambda: 1000.0,
             log=structlog.get_logger(),
@@ -99,11 +100,28 @@ class Rig:
         return [event.event_type for event in self.published]
 
 
+Make = Callable[..., Rig]
+
+
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    """Makes rigs in one directory, whose event logs are closed at the end."""
+    made: list[Rig] = []
+
+    def one(**how: Any) -> Rig:
+        with structlog.testing.capture_logs():
+            made.append(Rig(tmp_path, **how))
+        return made[-1]
+
+    yield one
+    for rig in made:
+        await rig.eventlog.close()
+
+
+@pytest.fixture
+def rig(make: Make) -> Rig:
     """A rig of its own."""
-    with structlog.testing.capture_logs():
-        return Rig(tmp_path)
+    return make()
 
 
 def line(text: str, user: str = "bob", *, at: int = 5000) -> ChatMessage:
@@ -166,13 +184,13 @@ async def test_what_triggers_nothing(rig: Rig, metadata: Metadata) -> None:
     assert judge.asked == []
 
 
-async def test_the_id_is_the_same_after_a_rejoin(rig: Rig, tmp_path: Path) -> None:
+async def test_the_id_is_the_same_after_a_rejoin(rig: Rig, make: Make) -> None:
     """A line that comes again in the history has its old id, in this run and in the next; equal lines differ."""
     lines = (line("a", at=1), line("a", at=1), line("a", user="eve", at=1), line("a", at=2), line("b", at=2))
     await rig.hear(*lines)
     first = [event.id for event in rig.published]
     assert len(set(first)) == 5
-    again = Rig(tmp_path)
+    again = make()
     await again.hear(*lines)
     assert [event.id for event in again.published] == first
     assert again.published[0].seq > rig.published[-1].seq
@@ -238,7 +256,11 @@ def virtual(tmp_path: Path, scenario: Callable[[Rig], Coroutine[Any, Any, float]
     """Run a scenario in virtual time."""
 
     async def made() -> float:
-        return await scenario(Rig(tmp_path))
+        rig = Rig(tmp_path)
+        try:
+            return await scenario(rig)
+        finally:
+            await rig.eventlog.close()
 
     with structlog.testing.capture_logs():
         return run_virtual(made())
@@ -285,9 +307,9 @@ async def test_a_judge_that_breaks(rig: Rig) -> None:
     assert rig.types[2:] == ["user.joined"]
 
 
-async def test_order_around_judged_lines_that_are_too_big(tmp_path: Path) -> None:
+async def test_order_around_judged_lines_that_are_too_big(make: Make) -> None:
     """`core.too_big` comes behind all that was held back, since its number is later."""
-    rig = Rig(tmp_path, biggest=500)
+    rig = make(biggest=500)
     judged_by(rig, FakeJudge(lambda _: None))
     await rig.hear(line("x" * 1000), UserJoined("eve", 1), StatsUsercount(connected=1))
     assert rig.types == ["user.joined", "stats.high_water", "stats.usercount", "core.too_big"]
@@ -405,14 +427,14 @@ async def test_a_fault_stops_nothing(rig: Rig) -> None:
     assert rig.types == ["chat.message", "chat.message", "user.joined"]
 
 
-async def test_too_big_is_told_once(tmp_path: Path) -> None:
+async def test_too_big_is_told_once(make: Make) -> None:
     """An event that NATS would not take is told by `core.too_big`, also when even that is too big."""
-    rig = Rig(tmp_path, biggest=400)
+    rig = make(biggest=400)
     await rig.hear(line("x" * 1000), line("small"))
     assert rig.types == ["core.too_big", "chat.message"]
     assert rig.published[0].data.event_type == "chat.message"
     assert rig.published[0].data.size > 1000
-    tiny = Rig(tmp_path, biggest=10)
+    tiny = make(biggest=10)
     await tiny.hear(line("small"))
     assert tiny.published == []
     assert tiny.pipeline.failures == 0

@@ -10,7 +10,7 @@ import asyncio
 import copy
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -22,13 +22,16 @@ from rosey_core.charge import waiting
 from rosey_core.clock import WallClock
 from rosey_core.config import Secret
 from rosey_core.envelope import NormalizedEvent
-from rosey_core.errors import PluginError
+from rosey_core.errors import PluginError, Unavailable
 from rosey_core.host.home import Counts
 from rosey_core.host.ownership import Owner
 from rosey_core.host.store import Store
 from rosey_core.manifest import Settings
 from rosey_core.receipt import Receipt
 from rosey_core.storage.items import Operation
+
+NEEDED: Final = object()
+"""In the place of a fallback: there is none."""
 
 
 class Port(Protocol):
@@ -176,17 +179,28 @@ class Context:
         self._counts.refuse(why)
         return why
 
-    async def query(self, plugin: str, name: str, **args: Any) -> Any:
+    async def query(self, plugin: str, name: str, /, *, fallback: Any = NEEDED, **args: Any) -> Any:
         """Ask another plugin's query. Asks `query:PLUGIN`.
 
+        Args:
+            plugin: its name.
+            name: the query's.
+            fallback: what to return when that plugin does not run or took too long.
+            args: the query's arguments.
+
         Raises:
-            Unavailable: when that plugin does not run or took too long.
+            Unavailable: there is no fallback, and that plugin does not run or took too long.
             PluginError: when the query does not exist, was not granted, or failed.
         """
         if f"query:{plugin}" not in self._grants:
             raise PluginError(self._refuse(f"query:{plugin}"))
-        with waiting():
-            return await self._host.query(plugin, name, self.channel_name, args)
+        try:
+            with waiting():
+                return await self._host.query(plugin, name, self.channel_name, args)
+        except Unavailable:
+            if fallback is NEEDED:
+                raise
+            return fallback
 
     def publish(self, name: str, data: Any) -> None:
         """Publish an event of the plugin's own on the bus, under its name; `data` is what msgspec can encode.

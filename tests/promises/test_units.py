@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +264,36 @@ async def test_what_it_can_not_use(home: Path, old: str, new: str, message: str)
     assert message in unit.log.read_text()
     assert "Traceback" not in unit.log.read_text()
     await unit.stop()
+
+
+async def test_the_database_alone(
+    home: Path, zoo: Path, cytube: SimulatedCytube, alice: Viewer, units: list[Unit]
+) -> None:
+    """The bundled database as a unit: killed and away for a while, it catches up; each line is one row."""
+    grants = '["chat.read", "user.read", "media.read", "channel.read"]'
+    text = CONFIG.format(site=cytube.url, port=free_port(), plugin="database")
+    daemon = RoseyProcess(home, text.replace('["chat.read", "chat.send"]', grants), environ=ENVIRON)
+    unit = Unit(daemon, "database")
+    units.append(unit)
+
+    def lines() -> list[str]:
+        (path,) = daemon.directory.rglob("database.db")
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
+            return [text for (text,) in file.execute("SELECT text FROM chat WHERE user IS NOT NULL ORDER BY id")]
+
+    async with daemon:
+        await unit.start()
+        await daemon.until("it runs", lambda s: state_of(s) == "running")
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await alice.say("one")
+        async with asyncio.timeout(20):
+            while lines() != ["one"]:  # noqa: ASYNC110  it is a file
+                await asyncio.sleep(0.05)
+        unit.send_signal(signal.SIGKILL)
+        await unit.ended()
+        await alice.say("two")
+        await alice.say("three")
+        await unit.start()
+        async with asyncio.timeout(40):
+            while lines() != ["one", "two", "three"]:  # noqa: ASYNC110  it is a file
+                await asyncio.sleep(0.05)
