@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rosey_core import __version__
@@ -21,12 +21,20 @@ class Verbs:
         running: the configuration that counts, and what changes it.
         house: the plugins.
         tell: what the daemon says of the rest; its `ready_after` is 0 while it starts.
+        look: brings up to date what is told and only known elsewhere.
     """
 
-    def __init__(self, running: Running, house: House, tell: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        running: Running,
+        house: House,
+        tell: Callable[[], dict[str, Any]],
+        look: Callable[[], Awaitable[None]],
+    ) -> None:
         self._running = running
         self._house = house
         self._tell = tell
+        self._look = look
 
     @property
     def table(self) -> Mapping[str, Verb]:
@@ -34,6 +42,7 @@ class Verbs:
         return {"status": self._status, "reload": self._reload, "restart": self._restart, "park": self._park}
 
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        await self._look()
         told, loaded = self._tell(), self._running.loaded
         head = {"version": __version__, "pid": os.getpid(), "ready": bool(told["ready_after"])}
         if not head["ready"]:

@@ -46,7 +46,7 @@ PURE = (
     ),
     *("channel/*", "cytube/wire", "cytube/protocol", "cytube/translate", "cytube/memory", "cytube/convert"),
     *("cytube/text", "cytube/addresses", "cytube/lines", "cytube/outgoing", "cytube/spoken", "cytube/upkeep"),
-    *("cytube/rule", "cytube/ending", "bus/access"),
+    *("cytube/rule", "cytube/ending", "bus/access", "bus/conf", "bus/jetstream"),
 )
 IMPURE = {"asyncio", "threading", "socket", "os", "io", "time", "datetime", "random", "subprocess", "logging"}
 # A receipt is awaited, so it holds a future, and a call its task; nothing in them does anything by itself.

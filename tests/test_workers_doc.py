@@ -11,7 +11,8 @@ import pytest
 
 from rosey_core import envelope, events, subjects
 from rosey_core.actions import ACTIONS, Action, Outcome
-from rosey_core.bus.access import MAX_PAYLOAD, worker_user
+from rosey_core.bus.access import worker_user
+from rosey_core.bus.conf import MAX_PAYLOAD
 from rosey_core.channel.channel import ChannelSnapshot
 from rosey_core.channel.facts import Facts
 from rosey_core.grants import grant_to_read
