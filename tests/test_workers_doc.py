@@ -125,7 +125,12 @@ def test_codes() -> None:
     """Every code of an error is one that the other side knows."""
     told = {code for row in rows(sections()["An error"]) for code in re.findall(r"`(\w+)`", row[0])}
     states = set(msgspec.inspect.type_info(Outcome).fields[0].type.values)  # type: ignore[attr-defined]  # a Literal
-    assert told - set(messages.Error.__struct_fields__) == {"failed", "unavailable", "not_ready"} | states - {"done"}
+    assert told - set(messages.Error.__struct_fields__) == {
+        "failed",
+        "unavailable",
+        "not_ready",
+        "taken",
+    } | states - {"done"}
 
 
 def test_the_facts_of_a_snapshot() -> None:
@@ -168,6 +173,7 @@ def test_times_and_numbers() -> None:
         f"All judges together have {judges.SECONDS:g} s",
         f"the number of this interface: {API}",
         f"When {unit.PATIENCE:g} s went by without a ping",
+        f"does not answer a ping within {outside.ANSWERS:g} s, holds nobody up",
     ):
         assert sentence in " ".join(DOC.split()), sentence
     assert child.spawn.__doc__ is not None
