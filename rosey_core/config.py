@@ -33,12 +33,25 @@ class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NatsUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A client of the owner's, such as a script or another service: `[nats.users.NAME]`.
 
-    With `read`, it may subscribe to `rosey.platform.>`. `grant` lists the actions it may ask for.
+    With `read`, it may subscribe to `rosey.platform.>`. `grant` lists the actions it may ask for. With `stream` it
+    may read what `[nats.stream]` keeps, and then has no grants.
     """
 
     password: Secret
     grant: tuple[str, ...] = ()
     read: bool = True
+    stream: bool = False
+
+
+class NatsStream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[nats.stream]`: NATS keeps every event, in a stream of this name, for other software.
+
+    The oldest go when they are older than `max_days`, or together more than `max_mib`.
+    """
+
+    name: str = "rosey"
+    max_mib: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
+    max_days: Annotated[float, Meta(ge=0.01, le=3650)] = 30
 
 
 class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +71,7 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credentials: Secret | None = None
     ca: str = ""
     users: dict[str, NatsUser] = {}
+    stream: NatsStream | None = None
 
 
 class ChannelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

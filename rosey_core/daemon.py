@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from rosey_core import __version__, log, subjects
 from rosey_core.bus.broker import Broker
 from rosey_core.bus.bus import Bus
+from rosey_core.bus.stream import Stream
 from rosey_core.clock import wall
 from rosey_core.config import ChannelConfig, Loaded, Secret
 from rosey_core.control import Control
@@ -78,6 +79,7 @@ class Daemon:
         self._pipelines: dict[str, Pipeline] = {}
         self._logins = Logins(loaded, self._read_secret)
         self._bus = Bus(self._logins.own, name="core", gap=_gap, log=self._log.bind(part="bus"))
+        self._stream = Stream(self._bus, self._config, self._log.bind(part="nats"))
         kept = SqliteLog(loaded.state / "events.db")
         noted = self._log.bind(part="event log")
         self._eventlog = EventLog(kept, self._config.eventlog, clock=wall, log=noted)
@@ -112,7 +114,7 @@ class Daemon:
             **Letters(self._house, self._eventlog).table,
             **Privacy(self._house, self._eventlog, self._storage).table,
         }
-        self._verbs = Verbs(self._running, self._house, more, self._tell)
+        self._verbs = Verbs(self._running, self._house, more, self._tell, self._stream.look)
         self._watch = LoopWatch(self._log)
         self._ready_after = 0.0
 
@@ -193,6 +195,7 @@ class Daemon:
             site.furnish(house, rows=rows, on_silence=config.on_silence, control=self._verbs.chat)
         house.changed = self._look_again
         await self._listen()
+        self._keep("stream", self._stream.run)
         await bus.start()
         self._keep("budgets", house.budgets.run)
         self._keep("store", self._storage.run)
@@ -333,6 +336,7 @@ class Daemon:
                 "reason": self._bus.reason,
                 "starts": self._broker.starts if self._broker else 0,
                 **self._bus.counts(),
+                "stream": self._stream.status(),
             },
             "loop": {
                 "lag_ms": round(self._watch.lag * 1000, 1),

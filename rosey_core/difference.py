@@ -14,7 +14,7 @@ import msgspec
 from rosey_core.config import Config
 
 FIXED = ("channels", "nats", "eventlog", "log", "state_directory")
-"""What only a restart can change; of `nats` all but its users."""
+"""What only a restart can change; of `nats` all but its users. One that is to read the stream needs one, too."""
 
 
 def fixed(old: Config, new: Config) -> list[str]:
@@ -23,7 +23,13 @@ def fixed(old: Config, new: Config) -> list[str]:
     for key in FIXED:
         before, after = (_plain(getattr(config, key)) for config in (old, new))
         if key == "nats":
-            before.pop("users"), after.pop("users")
+            old_users, new_users = before.pop("users"), after.pop("users")
+            # nats-server lets what is new in an account of its own reach others only at its start.
+            found += [
+                f"nats.users.{name}.stream"
+                for name, user in new_users.items()
+                if user["stream"] and not old_users.get(name, {}).get("stream")
+            ]
         found += _keys(key, before, after)
     return found
 

@@ -13,6 +13,7 @@
     └── PluginError              a plugin is at fault
         ├── ManifestError        what it says of itself is wrong
         ├── NotReady             it can't start yet; try again later
+        ├── Taken                another process of it runs already
         └── Unavailable          it was asked, and can't answer now
             └── NoAnswer         a daemon is there and silent
 
@@ -92,6 +93,10 @@ class NotReady(PluginError):  # noqa: N818  raised by plugins: `raise NotReady("
         if not 0 < retry < math.inf:
             raise ValueError(f"the retry of NotReady is {retry!r}, and should be seconds above 0")
         self.retry = retry
+
+
+class Taken(PluginError):  # noqa: N818  an answer, as the next one is
+    """Another process of this plugin runs already, and answers."""
 
 
 class Unavailable(PluginError):  # noqa: N818  an answer, not a fault of the asker

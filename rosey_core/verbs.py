@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rosey_core import __version__
@@ -22,15 +22,22 @@ class Verbs:
         house: the plugins.
         more: verbs that others answer to.
         tell: what the daemon says of the rest; its `ready_after` is 0 while it starts.
+        look: brings up to date what is told and only known elsewhere.
     """
 
     def __init__(
-        self, running: Running, house: House, more: Mapping[str, Verb], tell: Callable[[], dict[str, Any]]
+        self,
+        running: Running,
+        house: House,
+        more: Mapping[str, Verb],
+        tell: Callable[[], dict[str, Any]],
+        look: Callable[[], Awaitable[None]],
     ) -> None:
         self._running = running
         self._house = house
         self._more = more
         self._tell = tell
+        self._look = look
 
     @property
     def table(self) -> Mapping[str, Verb]:
@@ -39,6 +46,7 @@ class Verbs:
         return {**own, **self._more}
 
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        await self._look()
         told, loaded = self._tell(), self._running.loaded
         head = {"version": __version__, "pid": os.getpid(), "ready": bool(told["ready_after"])}
         if not head["ready"]:

@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosey_core import subjects
-from rosey_core.bus.access import BrokerUser, accounts, conf, core_user, may_answer, owner_user, users
-from rosey_core.config import ChannelConfig, Config, NatsConfig, NatsUser, Secret
+from rosey_core.bus.access import BrokerUser, core_user, may_answer, owner_user, users
+from rosey_core.bus.conf import accounts, conf
+from rosey_core.config import ChannelConfig, Config, NatsConfig, NatsStream, NatsUser, Secret
 
 SECRET = Secret(env="SOME")
 
 
-def written(*users: BrokerUser, host: str = "127.0.0.1", port: int = -1) -> str:
+def written(*users: BrokerUser, host: str = "127.0.0.1", port: int = -1, stream: str = "") -> str:
     """A configuration for these users."""
-    return conf(users, host=host, port=port, log_file=Path("/x/log"), ports=Path("/x"))
+    return conf(users, host=host, port=port, log_file=Path("/x/log"), directory=Path("/x"), stream=stream)
 
 
 def test_core_user() -> None:
@@ -53,6 +54,17 @@ def test_owner_user_of_a_plugin() -> None:
     """`query:PLUGIN` allows that plugin's queries in both forms, and grants to read allow nothing."""
     user = owner_user("desk", NatsUser(SECRET, ("query:markov", "chat.read")), "pw", ("cytube",))
     assert user.publish == ("rosey.plugins.markov.*", "rosey.events.markov.query.*")
+
+
+def test_who_reads_the_stream() -> None:
+    """Only that stream, only its own consumer there, and nothing else: no grant, and nothing that changes it."""
+    user = owner_user("desk", NatsUser(SECRET, ("chat.send",), stream=True), "pw", ("cytube",), "kept")
+    assert user.stream == "kept"
+    assert user.subscribe == ("rosey.platform.>", "_INBOX_desk.>")
+    assert "$JS.rosey.API.CONSUMER.MSG.NEXT.kept.desk" in user.publish
+    assert all(".kept" in subject for subject in user.publish)
+    for word in ("rosey.commands", "CREATE", "UPDATE", "DELETE", "PURGE", "$JS.API."):
+        assert not [subject for subject in user.publish if word in subject]
 
 
 def test_password_is_not_shown() -> None:
@@ -132,6 +144,13 @@ TOOLS = {
 }
 ALONE = Config(1, CHANNELS)
 BUSY = Config(1, CHANNELS, NatsConfig(users=TOOLS))
+KEPT = Config(1, CHANNELS, NatsConfig(users=TOOLS, stream=NatsStream("kept")))
+READERS = {
+    "desk": TOOLS["desk"],
+    "books": NatsUser(SECRET, stream=True),
+    "late-2": NatsUser(SECRET, read=False, stream=True),
+}
+READ = Config(1, CHANNELS, NatsConfig(users=READERS, stream=NatsStream()))
 THEIRS = Config(1, CHANNELS, NatsConfig("external", url="tls://nats.example:4222", user="rosey", users=TOOLS))
 
 
@@ -141,6 +160,8 @@ def everybody(config: Config, *workers: str) -> tuple[BrokerUser, ...]:
 
 
 TEXTS = {
+    "kept.conf": lambda: written(*everybody(KEPT), stream="kept"),
+    "read.conf": lambda: written(*everybody(READ, "echo"), stream="rosey"),
     "alone.conf": lambda: written(*everybody(ALONE)),
     "workers.conf": lambda: written(*everybody(ALONE, "echo", "dice-2")),
     "tools.conf": lambda: written(*everybody(BUSY), host="::1", port=4222),

@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 from rosey_core import log
 from rosey_core.bus import bus as bus_module
 from rosey_core.bus import link as link_module
-from rosey_core.bus.access import MAX_PAYLOAD, BrokerUser, core_user
+from rosey_core.bus.access import BrokerUser, core_user
 from rosey_core.bus.broker import Broker
 from rosey_core.bus.bus import Bus, Login
+from rosey_core.bus.conf import MAX_PAYLOAD
 from rosey_core.bus.outbox import Gap, Outbox
 from rosey_core.config import NatsConfig
 from rosey_core.errors import BusError

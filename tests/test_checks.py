@@ -54,6 +54,17 @@ CHANNEL = "version = 1\n[channels.cytube]\n"
         ('state_directory = "a\\u0000b"\n' + SMALL, '1:19: "state_directory" should be a path, and has a character'),
         (SMALL + '[nats]\nserver = "a\\u0000b"', '5:10: "server" should be a path, and has a character'),
         (SMALL + 'room_password = { file = "a\\u0000b" }', '4:26: "file" should be a path, and has a character'),
+        (SMALL + '[nats.stream]\nname = "a.b"', '5:8: "name" should be 1 to 30 letters, digits, - and _'),
+        (SMALL + "[nats.stream]\nmax_mib = 0", '"max_mib" should be a whole number of at least 1'),
+        (SMALL + "[nats.stream]\nmax_days = 0", '"max_days" should be a number of at least 0.01'),
+        (
+            SMALL + '[nats.users.a]\npassword = { env = "X" }\nstream = true',
+            "6:10: there is no stream to read: add [nats.stream]",
+        ),
+        (
+            SMALL + '[nats.stream]\n[nats.users.a]\npassword = { env = "X" }\nstream = true\ngrant = ["chat.send"]',
+            'who reads the stream may do nothing else: give "grant" to another user',
+        ),
         (SMALL + "order = []", 'unknown key "order" in [channels.cytube]'),
         ("order = []\n" + SMALL, '1:1: unknown key "order" at the top level; it stands in [plugins]: plugins.order'),
         (

@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from rosey_core.config import ChannelConfig, Config, LogConfig, NatsConfig, NatsUser, PluginConfig, Secret
+from rosey_core.config import (
+    ChannelConfig,
+    Config,
+    LogConfig,
+    NatsConfig,
+    NatsStream,
+    NatsUser,
+    PluginConfig,
+    Secret,
+)
 from rosey_core.difference import changed, fixed
 
 BASE = Config(
@@ -33,12 +42,24 @@ def other(**fields: object) -> Config:
         (other(channels=BASE.channels | {"two": ChannelConfig(room="x")}), ["channels.two"]),
         (other(channels={}), ["channels.cytube"]),
         (other(nats=NatsConfig(listen="127.0.0.1:1")), ["nats.listen"]),
+        (other(nats=NatsConfig(stream=NatsStream())), ["nats.stream"]),
+        (other(nats=NatsConfig(users={"tool": NatsUser(Secret(env="X"), stream=True)})), ["nats.users.tool.stream"]),
         (other(log=LogConfig(level="debug"), state_directory="x"), ["log.level", "state_directory"]),
     ),
 )
 def test_what_only_a_restart_can_change(new: Config, keys: list[str]) -> None:
     """Each key by its name; plugins, judges and the users of NATS are not among them."""
     assert fixed(BASE, new) == keys
+
+
+def test_who_reads_the_stream() -> None:
+    """Who did may go, or get another password; a bound that changes is told by its name."""
+    reader = NatsUser(Secret(env="X"), stream=True)
+    old = other(nats=NatsConfig(users={"tool": reader}, stream=NatsStream()))
+    for users in ({}, {"tool": NatsUser(Secret(env="Y"), stream=True)}, {"tool": NatsUser(Secret(env="X"))}):
+        assert fixed(old, other(nats=NatsConfig(users=users, stream=NatsStream()))) == []
+    new = other(nats=NatsConfig(users={"tool": reader, "other": reader}, stream=NatsStream(max_mib=1)))
+    assert fixed(old, new) == ["nats.users.other.stream", "nats.stream.max_mib"]
 
 
 def test_which_plugins_begin_anew() -> None:

@@ -47,8 +47,8 @@ PURE = (
     ),
     *("channel/*", "cytube/wire", "cytube/protocol", "cytube/translate", "cytube/memory", "cytube/convert"),
     *("cytube/text", "cytube/addresses", "cytube/lines", "cytube/outgoing", "cytube/spoken", "cytube/upkeep"),
-    *("cytube/rule", "cytube/ending", "bus/access", "storage/items", "eventlog/kept", "eventlog/history"),
-    "eventlog/privacy",
+    *("cytube/rule", "cytube/ending", "bus/access", "bus/conf", "bus/jetstream"),
+    *("storage/items", "eventlog/kept", "eventlog/history", "eventlog/privacy"),
 )
 IMPURE = {"asyncio", "threading", "socket", "os", "io", "time", "datetime", "random", "subprocess", "logging"}
 # A receipt is awaited, so it holds a future, and a call its task; nothing in them does anything by itself.

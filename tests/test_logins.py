@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from rosey_core import log
-from rosey_core.bus.access import accounts, core_user, worker_user
+from rosey_core.bus.access import core_user, worker_user
 from rosey_core.bus.bus import Bus, Login
+from rosey_core.bus.conf import accounts
 from rosey_core.config import Secret
 from rosey_core.errors import ConfigError, PluginError
 from rosey_core.logins import Logins, passwords_of

@@ -11,6 +11,8 @@ import pytest
 from rosey_core import subjects
 from rosey_core.actions import ACTIONS, SendMessage
 from rosey_core.bus.access import inbox
+from rosey_core.bus.jetstream import DOMAIN
+from rosey_core.config import NatsStream
 from rosey_core.host.describe import describe
 from rosey_core.preflight import preflight
 from rosey_core.settings.load import load
@@ -69,6 +71,22 @@ def test_the_database(tmp_path: Path) -> None:
     assert preflight(loaded, start=True) == ([], [])
     assert f"of the last {loaded.config.eventlog.keep_days:g} days and at most 1 GiB" in README
     assert loaded.config.eventlog.max_mib == 1024
+
+
+def test_the_stream(tmp_path: Path) -> None:
+    """Its table and its reader load, with the bounds that it tells, and the client has that name and that domain."""
+    path = tmp_path / "rosey.toml"
+    text = next(block for block in blocks("toml") if "[nats.stream]" in block)
+    path.write_text(blocks("toml")[0] + text)
+    nats = load(path, environ={}).config.nats
+    (name,) = nats.users
+    stream = NatsStream()
+    assert nats.stream == stream
+    assert f'name = "{stream.name}", max_mib = {stream.max_mib}, max_days = {stream.max_days:g}' in text
+    code = next(block for block in blocks("python") if "jetstream" in block)
+    assert f'user="{name}"' in code
+    assert f'inbox_prefix="{inbox(name)}"' in code
+    assert f'jetstream(domain="{DOMAIN}").pull_subscribe_bind("{name}", "{stream.name}")' in code
 
 
 def test_the_scenario() -> None:

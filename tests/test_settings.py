@@ -17,6 +17,7 @@ from rosey_core.config import (
     Limits,
     LogConfig,
     NatsConfig,
+    NatsStream,
     NatsUser,
     PluginConfig,
     Secret,
@@ -60,9 +61,8 @@ def test_each_commented_table_of_the_example_is_one(home: Path) -> None:
     """Every table that the example shows as a comment may stand there, in place of one that has its name."""
     text = EXAMPLE.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
-    assert {block["table"] for block in blocks} == {
-        *("plugins.database", "plugins.greet", "plugins.other", "nats", "nats.users.my-script")
-    }
+    names = {"plugins.database", "plugins.greet", "plugins.other", "nats", "nats.stream", "nats.users.my-script"}
+    assert {block["table"] for block in blocks} == names
     for block in blocks:
         plain = re.sub("^# ", "", block[0], flags=re.MULTILINE)
         others = re.sub(rf"^\[{block['table']}\]\n(?:[^#\n].*\n)+", "", text, flags=re.MULTILINE)
@@ -72,8 +72,8 @@ def test_each_commented_table_of_the_example_is_one(home: Path) -> None:
 def test_the_example_shows_every_key() -> None:
     """As the README says."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    structs = (ChannelConfig, NatsConfig, NatsUser, PluginConfig, Limits, EventLogConfig, LogConfig, Config)
-    for struct in structs:
+    structs = (ChannelConfig, NatsConfig, NatsStream, NatsUser, PluginConfig, Limits, EventLogConfig, LogConfig)
+    for struct in (*structs, Config):
         for field in msgspec.structs.fields(struct):
             assert re.search(rf"\b{field.encode_name}\b", text), f"{struct.__name__} has {field.encode_name}"
 

@@ -28,6 +28,7 @@ REFUSED = ("dice", 'NATS refused it to publish to "rosey.commands.x"')
             f'{HEAD} - Subscription Violation - User "dice", Subject "\\"x\\\\", SID 1\n',
             [("dice", 'NATS refused it to subscribe to "\\"x\\\\"')],
         ),
+        (NEW.replace("ROSEY/", "ROSEY_a-b/").replace("dice", "a-b"), [("a-b", REFUSED[1])]),
         (f'{HEAD} - Publish Violation - Subject "x"\n', []),
         ("[7] 2026/11/24 14:30:02.710072 [INF] Server is ready\n", []),
     ),

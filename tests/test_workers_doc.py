@@ -11,7 +11,8 @@ import pytest
 
 from rosey_core import envelope, events, subjects
 from rosey_core.actions import ACTIONS, Action, Outcome
-from rosey_core.bus.access import MAX_PAYLOAD, worker_user
+from rosey_core.bus.access import worker_user
+from rosey_core.bus.conf import MAX_PAYLOAD
 from rosey_core.cause import Cause
 from rosey_core.channel.channel import ChannelSnapshot
 from rosey_core.channel.facts import Facts
@@ -137,7 +138,12 @@ def test_codes() -> None:
     """Every code of an error is one that the other side knows."""
     told = {code for row in rows(sections()["An error"]) for code in re.findall(r"`(\w+)`", row[0])}
     states = set(msgspec.inspect.type_info(Outcome).fields[0].type.values)  # type: ignore[attr-defined]  # a Literal
-    assert told - set(messages.Error.__struct_fields__) == {"failed", "unavailable", "not_ready"} | states - {"done"}
+    assert told - set(messages.Error.__struct_fields__) == {
+        "failed",
+        "unavailable",
+        "not_ready",
+        "taken",
+    } | states - {"done"}
 
 
 def test_the_facts_of_a_snapshot() -> None:
@@ -186,6 +192,7 @@ def test_times_and_numbers() -> None:
         f"it answers within {items.SECONDS:g} s",
         f"Of one plugin, {items.AT_ONCE} requests are served at a time",
         f"When {unit.PATIENCE:g} s went by without a ping",
+        f"does not answer a ping within {outside.ANSWERS:g} s, holds nobody up",
     ):
         assert sentence in " ".join(DOC.split()), sentence
     assert child.spawn.__doc__ is not None

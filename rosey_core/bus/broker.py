@@ -1,7 +1,8 @@
 """The embedded nats-server: a child process that starts, starts again when it dies, and goes with the daemon.
 
 Its files are in one directory that is its owner's only: `nats.conf` (it holds the passwords, so nothing of them is
-on a command line), `nats-server.log`, and the file in which it tells its port. Nothing it holds outlives it.
+on a command line), `nats-server.log`, and the file in which it tells its port. Nothing it holds outlives it but the
+stream, if the owner wants one: that is in `jetstream` there.
 
 On Linux the kernel ends it when the daemon dies, also by `kill -9`. Elsewhere a killed daemon leaves it behind.
 """
@@ -20,7 +21,8 @@ from pathlib import Path
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from rosey_core.bus.access import BrokerUser, conf
+from rosey_core.bus.access import BrokerUser
+from rosey_core.bus.conf import conf
 from rosey_core.bus.finding import find_server
 from rosey_core.bus.violations import Violations
 from rosey_core.config import NatsConfig
@@ -82,6 +84,7 @@ class Broker:
         self._port = self._fixed
         self._directory = directory
         self._users = users
+        self._stream = config.stream.name if config.stream is not None else ""
         self._log = log
         self._log_file = directory / LOG_FILE
         self._violations = Violations(self._log_file)
@@ -218,7 +221,12 @@ class Broker:
         path, new = self._directory / "nats.conf", self._directory / "nats.conf.new"
         new.unlink(missing_ok=True)
         text = conf(
-            self._users, host=self._host, port=self._port or -1, log_file=self._log_file, ports=self._directory
+            self._users,
+            host=self._host,
+            port=self._port or -1,
+            log_file=self._log_file,
+            directory=self._directory,
+            stream=self._stream,
         )
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)

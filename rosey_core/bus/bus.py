@@ -49,6 +49,8 @@ class Bus:
     Attributes:
         reason: why it is not connected; empty while it is.
         connections: how many there were.
+        found: is told of each connection that is made.
+        lost: is told of each that is over, and why.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Bus:
         self._closed = False
         self._told = -LOG_EVERY
         self._subscriptions: dict[str, Take] = {}
+        self.found: Callable[[], None] = lambda: None
         self.lost: Callable[[str], None] = lambda _: None
 
     @property
@@ -230,6 +233,7 @@ class Bus:
         self._max_payload = link.max_payload
         self._up.set()
         self._log.info("bus.connected", connections=self.connections, waiting=len(self._outbox))
+        self.found()
         pump = asyncio.get_running_loop().create_task(self._pump(link), name="bus pump")
         try:
             await link.watch()

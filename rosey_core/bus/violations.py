@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rosey_core.bus.access import ACCOUNT
+from rosey_core.bus.conf import ACCOUNT
 
 MOST = 256 << 10
 """Bytes that one look reads; of somebody who tries without end, only the newest tries are counted."""
@@ -18,7 +18,7 @@ MOST = 256 << 10
 # space, so neither can look like a user.
 _REFUSED = re.compile(
     r"^\[\d+\] \S+ \S+ \[ERR\] .* - "
-    rf'(?:"{ACCOUNT}/user:(?P<new>[^"\s]+)" - (?P<new_way>\w+) Violation - '
+    rf'(?:"{ACCOUNT}(?:_[\w-]+)?/user:(?P<new>[^"\s]+)" - (?P<new_way>\w+) Violation - '
     r'|(?P<old_way>\w+) Violation - User "(?P<old>[^"\s]+)", )'
     r'Subject (?P<subject>"(?:[^"\\]|\\.)*")',
     re.MULTILINE,

@@ -21,6 +21,11 @@ HEAD = """\
 # A " or \\ inside a password needs a \\ before it. The same passwords are for rosey, where its configuration says:
 #"""
 
+STREAM = """\
+#
+# [nats.stream] needs a store beside this:  jetstream { store_dir: "/var/lib/nats" }  Who reads the stream can do so
+# once nats-server was started with this; a reload does not bring an account its first imports."""
+
 
 @click.group()
 def nats() -> None:
@@ -37,7 +42,8 @@ def conf(config_path: Path | None, overrides: tuple[str, ...]) -> None:
     """
     import msgspec
 
-    from rosey_core.bus.access import accounts, users
+    from rosey_core.bus.access import stream_name, users
+    from rosey_core.bus.conf import accounts
     from rosey_core.logins import passwords_of, workers_of
     from rosey_core.settings.toml_text import text
 
@@ -50,7 +56,10 @@ def conf(config_path: Path | None, overrides: tuple[str, ...]) -> None:
         sources = msgspec.to_builtins(secret) or {}
         where = text({source: value for source, value in sources.items() if value}) if sources else "(not set yet)"
         click.echo(f"#   {named[name]:{width}}  {key} = {where}")
-    click.echo(accounts(users(config, workers_of(config), named.__getitem__), written="${}".format), nl=False)
+    if stream := stream_name(config):
+        click.echo(STREAM)
+    everybody = users(config, workers_of(config), named.__getitem__)
+    click.echo(accounts(everybody, stream=stream, written="${}".format), nl=False)
 
 
 def variables(names: Iterable[str]) -> dict[str, str]:

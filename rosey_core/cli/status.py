@@ -54,6 +54,9 @@ def page(told: dict[str, Any]) -> list[str]:
         f"rosey {told['version']}, process {told['pid']}, up {duration(told['uptime'])}",
         f"nats {nats['mode']} at {nats['url']}: {connection}",
     ]
+    if stream := nats.get("stream"):
+        held = f"{stream['messages']:,} events, {stream['bytes'] / (1 << 20):.1f} MiB"
+        head.append(f"stream {stream['name']}: " + (f"NOT KEPT: {stream['reason']}" if stream["reason"] else held))
     log = told["eventlog"]
     if log["fault"]:
         head.append(f"EVENT LOG: {log['fault']} ({log['waiting']} events wait)")

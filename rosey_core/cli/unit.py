@@ -27,7 +27,7 @@ def run_plugin(config_path: Path | None, overrides: tuple[str, ...], name: str) 
     """Run one plugin as a program of its own, until SIGTERM or Ctrl-C; a rosey that runs has to expect it.
 
     That needs run = "unit" in its table. It finds rosey over NATS, and finds it again. Exit code 0 after a signal, 78
-    for a configuration that can't be used, 1 when rosey parked the plugin.
+    for a configuration that can't be used, 1 when rosey parked the plugin, or has another process of it already.
     """
     import asyncio
 

@@ -14,7 +14,7 @@ import msgspec
 from rosey_core.cause import Cause
 from rosey_core.channel.channel import ChannelSnapshot
 from rosey_core.envelope import NormalizedEvent, Verdict, decode
-from rosey_core.errors import NotReady, PluginError, Unavailable
+from rosey_core.errors import NotReady, PluginError, Taken, Unavailable
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.home import Counts, Failure
 
@@ -176,7 +176,7 @@ def good(result: Any = None) -> bytes:
 
 def bad(error: Exception) -> bytes:
     """An answer that is an exception of a plugin's."""
-    code = {NotReady: "not_ready", Unavailable: "unavailable"}.get(type(error), "failed")
+    code = {NotReady: "not_ready", Unavailable: "unavailable", Taken: "taken"}.get(type(error), "failed")
     more = {"retry": error.retry} if isinstance(error, NotReady) else {}
     return encode({"ok": False, "error": {"code": code, "message": str(error), **more}})
 
@@ -208,7 +208,8 @@ def result_of(payload: bytes) -> Any:
     """The result in an answer.
 
     Raises:
-        NotReady, Unavailable, PluginError: what the other side said instead, or that it said nothing we can read.
+        NotReady, Unavailable, Taken, PluginError: what the other side said instead, or that it said nothing we can
+            read.
     """
     return msgspec.json.decode(raw_result_of(payload))
 
@@ -234,7 +235,7 @@ def raw_result_of(payload: bytes) -> msgspec.Raw:
     why = answer.error
     if why.code == "not_ready":
         raise NotReady(why.message, retry=why.retry)
-    raise (Unavailable if why.code == "unavailable" else PluginError)(why.message)
+    raise {"unavailable": Unavailable, "taken": Taken}.get(why.code, PluginError)(why.message)
 
 
 def events_of(message: Events | Judged) -> list[NormalizedEvent]:

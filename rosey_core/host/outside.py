@@ -17,7 +17,7 @@ import msgspec
 from rosey_core import subjects
 from rosey_core.envelope import NormalizedEvent
 from rosey_core.envelope import encode as encode_event
-from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import PluginError, Taken, Unavailable
 from rosey_core.grants import may_read
 from rosey_core.host import messages
 from rosey_core.host.commands import CommandCall
@@ -43,6 +43,8 @@ AGAIN = 2.0
 """Seconds after which a list that is not answered goes again: it or its answer may be lost."""
 DEATHS = 5
 """How often its process may end at the same list before it is parked."""
+ANSWERS = 2.0
+"""Seconds that a life has to show that it is one, when another one says hello."""
 WAY = 1.0
 """Seconds that a question may be under way beside the plugin's own time for it."""
 
@@ -127,6 +129,30 @@ class Outside:
         self._session = Session(hello.session, hello.pid)
         self._silent = False
         self._arrived.set()
+
+    async def admit(self, hello: messages.Hello) -> None:
+        """The same from a process that may be one too many. Raises `Taken` as well, while another life answers."""
+        asked: Session | None = None
+        while (session := self._session) is not asked and session is not None and session.name != hello.session:
+            if await self._answers(session):
+                raise Taken(
+                    f"{self.name} runs already, in process {session.pid} here or on another machine, and that one "
+                    f"answers: end it first, or do not start another one"
+                )
+            asked = session
+        self.hello(hello)
+
+    async def _answers(self, session: Session) -> bool:
+        """Whether a life is one still, that another one would push out."""
+        subject, message = subjects.worker(self.name, "control", "ping"), messages.Control(session.name)
+        try:
+            answer = await self._while_it_lives(session, subject, messages.encode(message), ANSWERS)
+            messages.raw_result_of(answer)
+        except Unavailable:
+            return False
+        except PluginError:
+            return True  # it can't be read, and somebody said it
+        return True
 
     async def arrival(self, ended: asyncio.Event) -> None:
         """Wait for its hello, or for the end of its process."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rosey_core.errors import PluginError, Unavailable
+from rosey_core.errors import PluginError, Taken, Unavailable
 from rosey_core.host.home import STOP_SECONDS
 from rosey_core.host.orders import Orders
 from rosey_core.host.remote import Remote
@@ -21,7 +21,9 @@ PATIENCE = 5.0
 
 
 class Unit(Worker):
-    """The process of a plugin, on its own. `run` raises `PluginError` when the daemon stopped the plugin for good.
+    """The process of a plugin, on its own.
+
+    `run` raises `PluginError` when the daemon stopped the plugin for good, `Taken` when it has another process.
 
     Args:
         orders: what it was told.
@@ -53,6 +55,8 @@ class Unit(Worker):
             except Unavailable as error:
                 self._say(f"waiting for rosey: {error}")
                 rest = HELLO_AGAIN
+            except Taken:
+                raise  # each would push out the other, for ever
             except PluginError as error:
                 if remote.begun:
                     raise  # another process may do better

@@ -163,7 +163,7 @@ class Workers:
                 hello = msgspec.json.decode(payload, type=messages.Hello)
                 if hello.api != API:
                     raise PluginError(f"it speaks interface {hello.api}, and this rosey {API}")
-                home.hello(hello)
+                await home.admit(hello)
                 return messages.good()
             case "parked":
                 told = msgspec.json.decode(payload, type=messages.Parked)

@@ -22,6 +22,7 @@ BESIDE_PLUGINS = ("order", "on_silence")
 """The keys of `[plugins]` that are no plugins; in `Config` they are fields of their own."""
 
 ROOM = re.compile(r"[\w-]{1,30}", re.ASCII)
+STREAM_NAME = re.compile(r"[\w-]{1,30}", re.ASCII)
 USER_NAME = re.compile(r"[\w-]{1,20}", re.ASCII)
 PROXY_SCHEMES = ("socks5", "socks5h", "http")
 NATS_SCHEMES = ("nats", "tls")
@@ -168,12 +169,22 @@ def _nats(nats: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 (*path, "listen"), '"listen" should be HOST:PORT, such as 127.0.0.1:4222; port 0 takes a free one'
             )
+    stream = _table(nats, "stream")
+    kept = _text(stream, "name")
+    if kept is not None and not STREAM_NAME.fullmatch(kept):
+        yield Problem((*path, "stream", "name"), '"name" should be 1 to 30 letters, digits, - and _')
     for name, user in _tables(nats, "users"):
         user_path = (*path, "users", name)
         if not CHANNEL_NAME.fullmatch(name):
             yield Problem(user_path, f"a NATS user's name should be {_ALPHABET}", on_key=True)
         yield from secret_check((*user_path, "password"), user.get("password"))
         yield from _grants(user, user_path)
+        if user.get("stream") is True and "stream" not in nats:
+            message = "there is no stream to read: add [nats.stream]"
+            yield Problem((*user_path, "stream"), message)
+        elif user.get("stream") is True and user.get("grant"):
+            message = 'who reads the stream may do nothing else: give "grant" to another user'
+            yield Problem((*user_path, "grant"), message, on_key=True)
 
 
 def _nats_names(data: dict[str, Any]) -> Iterator[Problem]:

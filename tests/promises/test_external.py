@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -75,6 +76,55 @@ async def test_a_server_of_the_owners(cytube: SimulatedCytube, home: Path, alice
             assert status["nats"]["connected"]
         assert "canary" not in process.log.read_text()
         assert not (process.state / "nats" / "nats.conf").exists()
+
+
+@pytest.mark.parametrize("store", ('jetstream {{ store_dir: "{}" }}\n', ""), ids=("on", "off"))
+async def test_a_stream_there(cytube: SimulatedCytube, home: Path, alice: Viewer, store: str) -> None:
+    """Where JetStream is on, the stream is made there and read; where not, the bot goes on and says what it needs."""
+    rest = 'stream = true\n[nats.stream]\nname = "EVENTS"\n[plugins.echo]'
+    environ = SECRETS | {"TEST_PASSWORD": "canary-of-the-account"}
+
+    def text(where: str) -> str:
+        return CONFIG.format(site=cytube.url, url=f"nats://{where}", ca="").replace("[plugins.echo]", rest)
+
+    RoseyProcess(home, text("x:1"), environ=environ)
+    conf = await printed(home)
+    assert "[nats.stream] needs a store" in conf
+    if not store:
+        conf = conf.replace("jetstream: enabled, ", "")
+    variables = {f"NATS_PASSWORD_{name}": json.dumps(value) for name, value in SECRETS.items()}
+    async with (
+        nats_server(home / "theirs", store.format(home / "theirs") + conf, variables) as where,
+        RoseyProcess(home, text(where), environ=environ) as process,
+    ):
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        await process.until("echo runs", lambda s: s["plugins"][0]["state"] == "running")
+        if not store:
+            status = await process.until("it is told", lambda s: "JetStream is off" in s["nats"]["stream"]["reason"])
+            _, page = await process.command("status")
+            assert "stream EVENTS: NOT KEPT: JetStream is off there" in " ".join(page.split())
+            assert '"stream.missing"' in process.log.read_text()
+        else:
+            status = await process.until("it is kept", lambda s: s["nats"]["stream"]["reason"] == "")
+        await alice.say("!echo all the same")
+        assert await alice.expect_line(lambda name, _: name == "Rosey") == "all the same"
+        if store:
+            client = Client()
+            await client.connect(
+                f"nats://{where}",
+                user="reader",
+                password=SECRETS["READER"],
+                inbox_prefix="_INBOX_reader",
+                allow_reconnect=False,
+            )
+            subscription = await client.jetstream(domain="rosey").pull_subscribe_bind("reader", "EVENTS")
+            heard: list[bytes] = []
+            async with asyncio.timeout(20):
+                while not any(b"!echo all the same" in data for data in heard):
+                    with contextlib.suppress(errors.TimeoutError):
+                        heard += [message.data for message in await subscription.fetch(100, timeout=0.5)]
+            await client.close()
+        assert status["nats"]["connected"]
 
 
 async def intrude(url: str) -> None:

@@ -51,8 +51,8 @@ def state_of(status: dict[str, Any]) -> str:
 class Unit(RoseyProcess):
     """`rosey plugins run NAME`, beside a daemon."""
 
-    def __init__(self, daemon: RoseyProcess, plugin: str, **environ: str) -> None:
-        home = daemon.directory / "unit"
+    def __init__(self, daemon: RoseyProcess, plugin: str, name: str = "unit", **environ: str) -> None:
+        home = daemon.directory / name
         home.mkdir(exist_ok=True)
         arguments = ("run", plugin, "--config", str(daemon.directory / "rosey.toml"))
         super().__init__(home, environ=ENVIRON | environ, arguments=arguments, verb="plugins")
@@ -165,6 +165,50 @@ async def test_parked(home: Path, zoo: Path, cytube: SimulatedCytube, units: lis
         async with asyncio.timeout(30):
             await unit.told("STATUS=rosey does not want it: badstart is failed: ")
         assert unit.running
+
+
+async def test_a_second_one(daemon: RoseyProcess, cytube: SimulatedCytube, alice: Viewer, units: list[Unit]) -> None:
+    """It is refused while the first lives, says why, and ends with code 1; once the first is killed one comes in."""
+    async with daemon:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        units += [first := Unit(daemon, "echo"), second := Unit(daemon, "echo", name="second")]
+        await first.start()
+        await daemon.until("it runs", lambda s: state_of(s) == "running")
+        await second.start(wait=False)
+        assert await second.ended() == 1
+        sentence = (
+            f"rosey: echo runs already, in process {first.pid} here or on another machine, and that one answers"
+        )
+        assert sentence in second.tail(1)
+        assert "Traceback" not in second.log.read_text()
+        await answered(alice, "the first")
+        assert daemon.log.read_text().count("plugin.running") == 1
+
+        first.send_signal(signal.SIGKILL)
+        await second.start()
+        await daemon.until("it runs", lambda s: state_of(s) == "running")
+        assert await first.ended() == -signal.SIGKILL
+        cytube.room.say_as("bob", "so")
+        await answered(alice, "the second")
+        assert daemon.log.read_text().count("plugin.running") == 2
+
+
+async def test_one_that_comes_back_too_late(
+    daemon: RoseyProcess, cytube: SimulatedCytube, alice: Viewer, units: list[Unit]
+) -> None:
+    """One that was frozen, and replaced, ends when it goes on."""
+    async with daemon:
+        await cytube.wait_for(lambda: cytube.room.find("Rosey"))
+        units += [first := Unit(daemon, "echo"), second := Unit(daemon, "echo", name="second")]
+        await first.start()
+        await daemon.until("it runs", lambda s: state_of(s) == "running")
+        first.send_signal(signal.SIGSTOP)
+        await second.start()
+        await daemon.until("another runs", lambda _: daemon.log.read_text().count("plugin.running") == 2)
+        first.send_signal(signal.SIGCONT)
+        assert await first.ended() == 1
+        assert f"echo runs already, in process {second.pid}" in first.tail(1)
+        await answered(alice, "the second")
 
 
 NOTER = """\
