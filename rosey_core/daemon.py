@@ -110,10 +110,8 @@ class Daemon:
             listen=self._answer_queries,
             log=self._log,
         )
-        more = {
-            **Letters(self._house, self._eventlog).table,
-            **Privacy(self._house, self._eventlog, self._storage).table,
-        }
+        letters, privacy = Letters(self._house, self._eventlog), Privacy(self._house, self._eventlog, self._storage)
+        more = {**letters.table, **privacy.table}
         self._verbs = Verbs(self._running, self._house, more, self._tell, self._stream.look)
         self._watch = LoopWatch(self._log)
         self._ready_after = 0.0
