@@ -50,6 +50,11 @@ class Call:
         self._cuts = 0
         self.odd = False
 
+    @property
+    def cuts(self) -> int:
+        """How often the running call was cut off."""
+        return self._cuts
+
     def begin(self, what: str, now: float) -> None:
         """A call begins here and now."""
         self.what = what

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -49,7 +48,7 @@ from rosey_core.preflight import preflight
 from rosey_core.privacy import Privacy
 from rosey_core.reload import Running
 from rosey_core.requests import Requests
-from rosey_core.service import LoopWatch, keep_told, notify, status_line, watchdog
+from rosey_core.service import LoopWatch, calm_gc, keep_told, notify, status_line, watchdog
 from rosey_core.settings.secret import read_secret
 from rosey_core.site import Site
 from rosey_core.storage.storage import Storage
@@ -115,6 +114,7 @@ class Daemon:
         self._verbs = Verbs(self._running, self._house, more, self._tell, self._stream.look)
         self._watch = LoopWatch(self._log)
         self._ready_after = 0.0
+        self._ending = False
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; a second one ends the process at once.
@@ -204,7 +204,7 @@ class Daemon:
             self._keep(f"session {name}", site.session.run)
         self._report()
         await house.required()
-        _calm_gc()
+        calm_gc()
         self._ready_after = time.monotonic() - self._began
         notify(f"READY=1\nSTATUS={self._line()}")
         self._keep("systemd's status", partial(keep_told, self._line))
@@ -259,7 +259,7 @@ class Daemon:
                     await work()
                     return
                 except asyncio.CancelledError:
-                    if self._stop.is_set():
+                    if self._stop.is_set() or self._ending:
                         raise
                     await taken_back()  # a plugin that cancels all tasks there are
                     self._log.error("part.cancelled", part=name)
@@ -283,6 +283,7 @@ class Daemon:
 
     async def _shut_down(self) -> None:
         """End what runs, in the order in which things flow, within five seconds."""
+        self._ending = True
         asked = self._stop.is_set()  # else it could not start, and its error says all
         if asked:
             notify("STOPPING=1")
@@ -297,6 +298,8 @@ class Daemon:
             async with asyncio.timeout(0.2):
                 await self._requests.drained()
         await self._house.stop(STOP_SECONDS * 0.3)
+        for site in self._sites.values():
+            site.leave()
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
@@ -350,13 +353,6 @@ class Daemon:
 
 def _on_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
-
-
-def _calm_gc() -> None:
-    """Look for cycles less often: events hold none, and each look costs as much as many lines."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
 
 
 def _take_query(requests: Requests, plugin: str, name: str, _: str, payload: bytes, reply: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from rosey_core.control import Verb
 from rosey_core.errors import PluginError
 from rosey_core.eventlog.engine import Dead
@@ -31,9 +33,16 @@ class Letters:
         return {"dead": self._dead, "retry": self._retry, "drop": self._drop}
 
     async def _dead(self, request: dict[str, Any]) -> list[dict[str, Any]]:
-        letters = await self._eventlog.dead(_plugin(request))
+        letters = await self._eventlog.dead(self._plugin(request))
         return [
-            {"id": _id(one), "event_type": one.kind, "tries": one.tries, "error": one.error, "when": one.when}
+            {
+                "id": one.id,
+                "event_type": one.kind,
+                "about": _about(one),
+                "tries": one.tries,
+                "error": one.error,
+                "when": one.when,
+            }
             for one in letters
         ]
 
@@ -57,10 +66,20 @@ class Letters:
         await self._eventlog.flushed()
         return len(letters)
 
+    def _plugin(self, request: dict[str, Any]) -> str:
+        """The durable plugin that a request names."""
+        name = str(request.get("name", ""))
+        for known, _ in self._house.lives():
+            if known.name == name and known.description is not None:
+                if not known.description.durable:
+                    raise PluginError(f"{name} is not durable, so it has no dead letters")
+                return name
+        raise PluginError(f"{name} is not enabled here; rosey plugins list shows what is")
+
     async def _chosen(self, request: dict[str, Any]) -> tuple[str, list[Dead]]:
         """The letters that a request names, or all."""
-        plugin = _plugin(request)
-        letters = {_id(one): one for one in await self._eventlog.dead(plugin)}
+        plugin = self._plugin(request)
+        letters = {one.id: one for one in await self._eventlog.dead(plugin)}
         names = [str(name) for name in request.get("ids") or letters]
         for name in names:
             if name not in letters:
@@ -68,9 +87,8 @@ class Letters:
         return plugin, [letters[name] for name in names]
 
 
-def _plugin(request: dict[str, Any]) -> str:
-    return str(request.get("name", ""))
-
-
-def _id(dead: Dead) -> str:
-    return f"{dead.channel}-{dead.seq}"
+def _about(dead: Dead) -> str:
+    """Who did what, as far as the event says so."""
+    data = msgspec.json.decode(dead.body)["data"]
+    words = [str(data[field]) for field in ("username", "name", "text") if data.get(field)]
+    return " ".join(": ".join(words).split())[:80]

@@ -143,6 +143,7 @@ class Pipeline:
                 live = line and event.metadata is NOTHING
                 if live:
                     self._guard.heard(event.data.username, now())
+                    self._once.heard(event.timestamp)
                     if judges:
                         lines.append(event)
                 if lines:

@@ -16,6 +16,9 @@ from rosey_core.host.house import House
 from rosey_core.storage.items import Operation, Place
 from rosey_core.storage.storage import Storage
 
+LANE_SECONDS = 5.0
+"""How long what a plugin works on just then is waited for."""
+
 
 class Privacy:
     """The verbs.
@@ -54,6 +57,7 @@ class Privacy:
         """
         user = _user(request)
         gone, changed = await self._eventlog.forget(user)
+        await self._house.forget(user, LANE_SECONDS)
         plugins, silent = await self._ask("forget", user)
         stored = await self._stored(user)
         places = [Place(one["plugin"], one["channel"], one["key"]) for one in stored]

@@ -29,7 +29,7 @@ def reserved(path: Path) -> int:
         text = ""
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
-    if text.isdecimal() and len(text) < 20:
+    if text.isdecimal() and len(text) < 19:
         return int(text)
     raise ConfigError(
         f"{path} should hold a number and holds something else. Write a number into it that is above every event "

@@ -17,7 +17,7 @@ from rosey_core.cytube.gate import ConnectGate
 from rosey_core.cytube.sender import Sender
 from rosey_core.cytube.session import Secrets, Session
 from rosey_core.eventlog.log import EventLog
-from rosey_core.events import StatsStatus
+from rosey_core.events import ConnectionLost, StatsStatus
 from rosey_core.host.commands import Command
 from rosey_core.host.desk import Control, Desk
 from rosey_core.host.house import House
@@ -124,6 +124,11 @@ class Site:
             except TimeoutError:
                 self._log.warning("command.cut_off")
         await self.sender.drain(max(0.05, end - time.monotonic()))
+
+    def leave(self) -> None:
+        """Tell that the bot is gone: so that a stop is no kill to who reads the event log later."""
+        if self.session.state == "joined":
+            self.pipeline.tell(ConnectionLost("rosey stops"))
 
     def status(self) -> dict[str, Any]:
         """The channel as `rosey status` shows it."""

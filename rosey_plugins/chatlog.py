@@ -6,12 +6,13 @@ fills in what was missed and repeats nothing.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from logging.handlers import RotatingFileHandler
@@ -197,10 +198,14 @@ class ChatLog:
     def __init__(self, settings: LoggingSettings) -> None:
         del settings  # each channel has its own
         self._channels: dict[str, _Channel] = {}
+        self._forgetting = asyncio.Lock()
 
     @hookimpl(history=True, stopped=True, own=True, server=True)
-    def on_events(self, ctx: Context, events: Sequence[NormalizedEvent]) -> None:
+    async def on_events(self, ctx: Context, events: Sequence[NormalizedEvent]) -> None:
         """Write a list of events."""
+        if self._forgetting.locked():
+            async with self._forgetting:  # the files are written anew just now
+                pass
         channel = self._channels.get(ctx.channel_name)
         if channel is None:
             settings = ctx.settings
@@ -213,25 +218,17 @@ class ChatLog:
         channel.remember(new)  # not before it is written: what a full disk refused may come again
 
     @hookimpl
-    def forget(self, ctx: Context, user: str) -> None:
+    async def forget(self, ctx: Context, user: str) -> None:
         """Delete what somebody said from every file, and their name where they queued something."""
-        self.stop()
-        self._channels.clear()  # each opens its file anew
-        for path in sorted(ctx.directory.glob("*.log*")):
-            kept = [line for line in (_without(line, user) for line in _lines(path)) if line]
-            new = path.with_name(f"new-{path.name}")
-            new.write_text("".join(kept), encoding="utf-8")
-            new.replace(path)
+        async with self._forgetting:
+            self.stop()
+            self._channels.clear()  # each opens its file anew
+            await asyncio.to_thread(_forget, ctx.directory, user)
 
     @hookimpl
-    def export(self, ctx: Context, user: str) -> list[str]:
+    async def export(self, ctx: Context, user: str) -> list[str]:
         """Every line of a file that is about somebody."""
-        return [
-            line.rstrip("\n")
-            for path in sorted(ctx.directory.glob("*.log*"))
-            for line in _lines(path)
-            if _without(line, user) != line
-        ]
+        return await asyncio.to_thread(_about, ctx.directory, user)
 
     @hookimpl
     def stop(self) -> None:
@@ -240,10 +237,23 @@ class ChatLog:
             channel.close()
 
 
-def _lines(path: Path) -> list[str]:
+def _forget(directory: Path, user: str) -> None:
+    new = directory / "forgetting"
+    for path in sorted(directory.glob("*.log*")):
+        with new.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(_without(line, user) for line in _lines(path))
+        new.replace(path)
+
+
+def _about(directory: Path, user: str) -> list[str]:
+    paths = sorted(directory.glob("*.log*"))
+    return [line.rstrip("\n") for path in paths for line in _lines(path) if _without(line, user) != line]
+
+
+def _lines(path: Path) -> Iterator[str]:
     # Not `splitlines`: only \n ends a line here.
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        return list(file)
+        yield from file
 
 
 def _without(line: str, user: str) -> str:

@@ -50,7 +50,9 @@ def line(text: str, *, user: str = "bob", at: float = 1.0, metadata: Metadata = 
 
 def write(plugin: Made, directory: Path, *events: NormalizedEvent, channel: str = "cytube") -> str:
     """Give the plugin a list, and read the file."""
-    plugin.on_events(cast("Context", Place(directory, channel, plugin.settings)), events)
+    work = plugin.on_events(cast("Context", Place(directory, channel, plugin.settings)), events)
+    with contextlib.suppress(StopIteration):
+        work.send(None)  # while nobody forgets anybody, it waits for nothing
     return (directory / f"{channel}.log").read_text()
 
 

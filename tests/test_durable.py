@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from rosey_core.envelope import NOTHING, NormalizedEvent, encode
 from rosey_core.errors import EventLogError
 from rosey_core.eventlog import pending
+from rosey_core.eventlog.engine import Batch, Dead, Lost
 from rosey_core.eventlog.log import EventLog
 from rosey_core.eventlog.reader import IN_MEMORY
-from rosey_core.events import ChatMessage, Data, MediaSynced, UserJoined, event_type_of
+from rosey_core.events import ChatMessage, Data, Media, MediaPlayed, MediaSynced, UserJoined, event_type_of
 from rosey_core.host.durable import DurableLane
 from rosey_core.host.home import Failure
 from rosey_core.testing.clock import run_virtual
@@ -196,7 +197,7 @@ def test_a_list_that_fails_comes_event_by_event() -> None:
         rig.tell("a", "b", "c", "d", "e")
         await asyncio.sleep(0.1)
         assert rig.got == [[1, 2, 3, 4, 5]]
-        assert lane.reason == "event 3: ValueError: no"
+        assert lane.reason == "event cytube-3: ValueError: no"
         await asyncio.sleep(0.5)
         assert rig.got[1:] == [[3]]
         await asyncio.sleep(2)
@@ -359,5 +360,138 @@ def test_what_is_trimmed_is_told() -> None:
         await asyncio.sleep(1)
         assert again.flat == []
         await again.end()
+
+    virtual(scenario)
+
+
+def test_a_gap_stands_for_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a full disk is tried again meanwhile."""
+    monkeypatch.setattr(pending, "MOST", 10)
+
+    async def scenario() -> None:
+        rig = await Rig().open()
+        rig.begin()
+        rig.engine.fault = "the disk is full"
+        for _ in range(20):
+            rig.tell(*map(str, range(45)))
+            await asyncio.sleep(1.5)
+        rig.engine.fault = ""
+        await asyncio.sleep(3)
+        handed = [seq for seqs in rig.got for seq in seqs]
+        missing = rig.seq - len(handed) + len(rig.gaps)
+        assert sum(gap.count for gap in rig.gaps) == missing
+        assert rig.log.lost == missing
+        await rig.end()
+
+    virtual(scenario)
+
+
+def test_a_gap_is_told_until_it_is_handled() -> None:
+    """A lane that ends while it tells of a gap does not make it untold."""
+
+    async def scenario() -> None:
+        engine = MemoryLog()
+        rig = await Rig(engine).open()
+        reader = rig.log.reader("one", "cytube")
+        rig.tell("a", "b")
+        await rig.log.flushed()
+        reader.losing(Lost("one", "cytube", 2, 1, 2))
+        for _ in range(2):
+            events, reached = await reader.next(lambda _: True, 10)
+            assert [event.event_type for event in events] == ["core.gap"]
+        reader.losing(Lost("one", "cytube", 3, 3, 9))
+        reader.advance(reached)
+        events, _ = await reader.next(lambda _: True, 10)
+        assert (events[0].data.count, events[0].data.first, events[0].data.last) == (3, 3, 9)
+        await rig.end()
+
+    virtual(scenario)
+
+
+def test_what_is_forgotten_is_not_in_hand() -> None:
+    """Lines that a lane holds while it waits, and letters to be tried again, are forgotten too."""
+
+    async def scenario() -> None:
+        rig = await Rig(max_tries=2).open()
+        lane = rig.begin()
+        rig.answers = [Failure(0, "no", retry=60.0)]
+        rig.tell("a")
+        rig.put(ChatMessage("bob", "secret", "secret", time_ms=5))
+        rig.put(MediaPlayed(Media("x", "yt"), queued_by="bob"))
+        rig.tell("b")
+        await asyncio.sleep(1)
+        assert rig.got == [[1, 2, 4]]
+        assert await rig.log.forget("BOB") == (1, 1)
+        await lane.forget("BOB", 1.0)
+        await asyncio.sleep(120)
+        assert rig.flat == [1, 2, 4, 1, 4]
+        assert await rig.log.export("bob") == []
+        await rig.end()
+
+    virtual(scenario)
+
+
+def test_forgetting_reaches_the_letters_of_a_channel_that_is_gone() -> None:
+    """A dead letter may be all that is left of a channel."""
+
+    async def scenario() -> None:
+        rig = await Rig().open()
+        event = NormalizedEvent("chat.message", "cytube", ChatMessage("bob", "x"), 1.0, NOTHING, "id", "gone", 7)
+        rig.log.bury(Dead("one", "gone", 7, "chat.message", 3, "no", 1000.0, encode(event)))
+        assert await rig.log.forget("bob") == (1, 0)
+        assert await rig.log.dead("one") == []
+        await rig.end()
+
+    virtual(scenario)
+
+
+def test_many_failures_are_no_storm() -> None:
+    """With one try only, a plugin that fails at everything gives up two events a second, and not all at once."""
+
+    async def scenario() -> None:
+        rig = await Rig(max_tries=1).open()
+        rig.begin()
+        rig.answers = [Failure(0, "no")] * 100
+        rig.tell(*map(str, range(100)))
+        await asyncio.sleep(5)
+        assert 5 <= len(await rig.log.dead("one")) <= 12
+        await rig.end()
+
+    virtual(scenario)
+
+
+def test_nobody_can_cancel_a_commit() -> None:
+    """Whoever cancels all tasks there are takes no event and no claim along."""
+
+    class Slow(MemoryLog):
+        def commit(self, batch: Batch) -> asyncio.Future[list[bool]]:  # type: ignore[override]  # no task, as SQLite's
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[list[bool]] = loop.create_future()
+            loop.call_later(1.0, lambda: future.set_result(self.written(batch)))
+            return future
+
+        def written(self, batch: Batch) -> list[bool]:
+            work = MemoryLog.commit(self, batch)
+            try:
+                work.send(None)  # it never waits
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            raise AssertionError
+
+    async def scenario() -> None:
+        rig = await Rig(Slow()).open()
+        rig.tell("a")
+        claiming = asyncio.create_task(rig.log.claim(b"x"))
+        await asyncio.sleep(0.5)
+        here = asyncio.current_task()
+        for task in asyncio.all_tasks() - {here, claiming}:
+            task.cancel()
+        assert await claiming
+        rig.begin()
+        rig.tell("b")
+        await asyncio.sleep(5)
+        assert rig.flat == [2]
+        assert len(await rig.engine.read("cytube", 0, 10)) == 2
+        await rig.end()
 
     virtual(scenario)

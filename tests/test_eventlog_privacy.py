@@ -61,6 +61,15 @@ def test_others_stay(data: ev.Data) -> None:
     assert decode(body) == event(data)
 
 
+@pytest.mark.parametrize("user", ("yt", "say", "log", "Jaws", "x"))
+def test_a_name_is_one_only_where_names_stand(user: str) -> None:
+    """Somebody may be called like a type, a kind or a title."""
+    played = ev.MediaPlayed(ev.Media(id="x", type="yt", title="Jaws"), queued_by="bob")
+    for data in (played, ev.ChatMessage("bob", "x"), ev.CoreGap(1, 2, 3, where="log")):
+        body = encode(event(data))
+        assert without(ev.event_type_of(data), body, user) is body
+
+
 def test_what_the_server_says_of_them() -> None:
     """CyTube tells moderators who came; that goes, and what it says of others stays."""
     told = event(ev.ChatMessage("[server]", "Alice joined (aliases: bob)"))

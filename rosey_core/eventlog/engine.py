@@ -6,7 +6,7 @@ contract, which is `tests/test_eventlog_contract.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -50,6 +50,11 @@ class Dead(NamedTuple):
     error: str
     when: float
     body: bytes
+
+    @property
+    def id(self) -> str:
+        """What people call it."""
+        return f"{self.channel}-{self.seq}"
 
 
 class Batch(msgspec.Struct):
@@ -113,14 +118,17 @@ class Engine(Protocol):
     async def open(self) -> Opened:
         """Begin. Raises `ConfigError` for a log that a newer rosey wrote."""
 
-    async def commit(self, batch: Batch) -> list[bool]:
-        """Write all of it or nothing; for each claim, whether it is the first of its id."""
+    def commit(self, batch: Batch) -> Awaitable[list[bool]]:
+        """Write all of it or nothing; for each claim, whether it is the first of its id.
+
+        What it returns is better no task: those can be cancelled by whoever cancels all that there are.
+        """
 
     async def read(self, channel: str, after: int, limit: int) -> Sequence[Row]:
         """The next rows behind `after`, at most `limit`, in order."""
 
     async def trim(self, before: float, most: int) -> list[Lost]:
-        """Drop what was written before that time, and the oldest while the whole is over `most` bytes.
+        """Drop what was written before that time, and the oldest events while the whole is over `most` bytes.
 
         What that takes from a plugin is noted for it until its cursor is past it, and returned.
         """

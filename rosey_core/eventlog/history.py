@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+BACK_MS = 1_000
+"""By so much CyTube's clock went back when a new line is older than the newest."""
+
 
 class Seen:
     """How far a channel's chat is told: up to a moment of CyTube's clock, and of that moment which lines.
@@ -32,7 +35,8 @@ class Seen:
 
     def add(self, time_ms: int, identity: str) -> None:
         """A line is told."""
-        if time_ms > self.newest:
+        # A clock that was set back, and not two lines that came in each other's place.
+        if time_ms > self.newest or time_ms < self.newest - BACK_MS:
             self.newest = time_ms
             self._ids = {identity}
         elif time_ms == self.newest:

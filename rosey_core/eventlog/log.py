@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from rosey_core.clock import WallClock
 from rosey_core.config import EventLogConfig
 from rosey_core.envelope import NormalizedEvent
-from rosey_core.errors import EventLogError
+from rosey_core.errors import EventLogError, told
 from rosey_core.eventlog.engine import Dead, Engine, Lost, Newest, Row
 from rosey_core.eventlog.history import Seen
 from rosey_core.eventlog.kept import ALWAYS, KEPT, user_of
@@ -77,7 +78,7 @@ class EventLog:
         self._seen: dict[str, Seen] = {}
         self._took = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[list[bool]] | None = None
         self._size = 0
 
     async def open(self) -> None:
@@ -149,23 +150,29 @@ class EventLog:
         if (known := self._readers.get(key)) is not None:
             return known
         tail = self._tails.setdefault(channel, Tail(0))
-        if key not in self._cursors:
-            self._moved(plugin, channel, 0 if oldest else tail.head)
+        new = key not in self._cursors
+        if new:
+            self._move(key, 0 if oldest else tail.head)
         reader = self._readers[key] = Reader(
             channel,
             self._cursors[key],
             tail=tail,
             read=self._engine.read,
-            moved=lambda seq: self._moved(plugin, channel, seq),
+            moved=lambda seq: self._moved(key, reader, seq),
             clock=self._clock,
             log=self._log.bind(plugin=plugin),
         )
+        reader.new = new and not oldest
         reader.lost = self._notes.get(key)
         return reader
 
-    def _moved(self, plugin: str, channel: str, seq: int) -> None:
-        self._cursors[plugin, channel] = seq
-        self._waiting.cursors[plugin, channel] = seq
+    def _moved(self, key: tuple[str, str], reader: Reader, seq: int) -> None:
+        if self._readers.get(key) is reader:  # else its plugin was removed meanwhile, and left nothing behind
+            self._move(key, seq)
+
+    def _move(self, key: tuple[str, str], seq: int) -> None:
+        self._cursors[key] = seq
+        self._waiting.cursors[key] = seq
         self._soon(LAZY)
 
     def bury(self, dead: Dead) -> None:
@@ -180,13 +187,16 @@ class EventLog:
 
     async def dead(self, plugin: str) -> list[Dead]:
         """A plugin's dead letters."""
-        await self.flushed()
+        with contextlib.suppress(EventLogError):  # those that are on disk can be told
+            await self.flushed()
         return await self._engine.dead(plugin)
 
     async def retain(self, plugins: Collection[str]) -> None:
         """Forget what is kept for plugins that are not in the configuration any more."""
         self._cursors = {key: seq for key, seq in self._cursors.items() if key[0] in plugins}
         self._readers = {key: reader for key, reader in self._readers.items() if key[0] in plugins}
+        self._notes = {key: lost for key, lost in self._notes.items() if key[0] in plugins}
+        self._waiting.dead = [dead for dead in self._waiting.dead if dead.plugin in plugins]
         self._waiting.cursors = {key: seq for key, seq in self._waiting.cursors.items() if key[0] in plugins}
         with contextlib.suppress(EventLogError):  # the next start tries it again
             await self._engine.retain(plugins)
@@ -208,8 +218,10 @@ class EventLog:
     async def forget(self, user: str) -> tuple[int, int]:
         """Take a user out of it: how many events went, and how many stay without the name.
 
+        The file is written anew for that; meanwhile nothing is committed, so durable plugins wait.
+
         Raises:
-            EventLogError: it can't be read or written; nothing or all of it happened.
+            EventLogError: it can't be read or written, or somebody else reads it: it has to be done again then.
         """
         changed: list[Row] = []
         gone: list[tuple[str, int]] = []
@@ -223,80 +235,77 @@ class EventLog:
 
         await self.flushed()
         await self._engine.about(user, look)
-        await self._engine.rewrite(changed, gone)
-        for channel in {row.channel for row in changed} | {channel for channel, _ in gone}:
-            self._tails[channel].forget()
+        try:
+            await self._engine.rewrite(changed, gone)
+        finally:
+            for tail in self._tails.values():
+                tail.forget()
         return len(gone), len(changed)
 
     # --- committing ---
 
     def _soon(self, seconds: float) -> None:
         """Commit after so long, or sooner."""
-        if self._task is not None:
-            return  # it takes what waits when it is through
+        if self._writing is not None:
+            return  # what waits is taken when it is through
         loop = asyncio.get_running_loop()
         if len(self._waiting.rows) >= GROUP:
             self._begin()
         elif self._timer is None or self._timer.when() > loop.time() + seconds:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_later(seconds, self._begin)
+            self._again_in(seconds)
+
+    def _again_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
 
     def _begin(self) -> None:
+        """Commit what waits. In no task: there is nothing of it that anybody could cancel halfway."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._commit_all(), name="event log")
-            self._task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("eventlog.failed", exc_info=error)
-        if self._waiting:
-            self._soon(AGAIN)
-
-    async def _commit_all(self) -> None:
-        while self._waiting:
+        if self._writing is None and self._waiting:
             taken, self._waiting = self._waiting, Pending()
-            taken.close_gaps(self._clock())
-            try:
-                firsts = await self._engine.commit(taken.batch())
-            except EventLogError as error:
-                self._failed(error, taken)
-                self._took.set()
-                await asyncio.sleep(AGAIN)
-                continue
+            self._writing = asyncio.ensure_future(self._engine.commit(taken.batch(self._clock())))
+            self._writing.add_done_callback(partial(self._written, taken))
+
+    def _written(self, taken: Pending, future: asyncio.Future[list[bool]]) -> None:
+        self._writing = None
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if error is not None:
+            self._failed(error, taken)
+            self._again_in(AGAIN)
+        else:
             if self.fault:
                 self._log.warning("eventlog.recovered", lost=self.lost)
                 self.fault = ""
             self._committed(taken)
-            self._took.set()
-            for (_, _, future), first in zip(taken.claims, firsts, strict=True):
-                if not future.done():
-                    future.set_result(first)
+            for (_, _, claim), first in zip(taken.claims, future.result(), strict=True):
+                if not claim.done():
+                    claim.set_result(first)
+            if self._waiting:
+                self._soon(LINGER if self._waiting.rows or self._waiting.claims else LAZY)
+        self._took.set()
 
-    def _failed(self, error: EventLogError, taken: Pending) -> None:
+    def _failed(self, error: BaseException, taken: Pending) -> None:
         """Keep all for the next try, but what somebody waits for."""
+        reason = str(error) if isinstance(error, EventLogError) else told(error)
         if not self.fault:
-            self._log.error("eventlog.fault", reason=str(error))
-        self.fault = str(error)
-        for _, _, future in taken.claims:
-            if not future.done():
-                future.set_exception(EventLogError(str(error)))
+            self._log.error("eventlog.fault", reason=reason)
+        self.fault = reason
+        _refuse(taken, reason)
         self._waiting = taken.and_then(self._waiting)
 
     def _committed(self, taken: Pending) -> None:
-        told = set()
+        grown = set()
         for row, event in taken.rows:
             tail = self._tails.get(row.channel)
             if tail is None:
                 tail = self._tails[row.channel] = Tail(0)
             tail.append(event)
-            told.add(row.channel)
+            grown.add(row.channel)
         for (_, channel), reader in self._readers.items():
-            if channel in told:
+            if channel in grown:
                 reader.wake()
 
     # --- its own life ---
@@ -325,22 +334,32 @@ class EventLog:
                 self._log.warning("eventlog.not_trimmed", reason=str(error))
 
     async def flushed(self) -> None:
-        """Wait until everything so far is on disk, or has failed once."""
-        if self._waiting and self._task is None:
+        """Wait until everything so far is on disk. Raises `EventLogError` when it can't be written."""
+        while self._writing is not None or self._waiting:
+            self._took.clear()
             self._begin()
-        if self._task is not None:
-            await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
+            await self._took.wait()
+            if self.fault:
+                raise EventLogError(self.fault)
 
     async def close(self) -> None:
-        """Commit what waits, within a second, and end."""
-        await self.flushed()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        """Commit what waits, within a second, and end; who waits for a claim is refused it."""
+        with contextlib.suppress(EventLogError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.flushed()
         if self._timer is not None:
             self._timer.cancel()
+        _refuse(self._waiting, "rosey stops")
+        self._waiting = Pending()
         await self._engine.close()
 
     def status(self) -> Mapping[str, Any]:
         """The log as `rosey status` shows it."""
         return {"fault": self.fault, "waiting": len(self._waiting.rows), "lost": self.lost, "bytes": self._size}
+
+
+def _refuse(pending: Pending, reason: str) -> None:
+    """Nobody waits for these claims any longer."""
+    for _, _, claim in pending.claims:
+        if not claim.done():
+            claim.set_exception(EventLogError(reason))

@@ -46,28 +46,29 @@ class Pending(msgspec.Struct):
         self.size += len(row.body)
         gone = 0
         while len(self.rows) > MOST or self.size > MOST_BYTES:
-            self._drop()
-            gone += 1
+            gone += self._drop()
         return gone
 
-    def _drop(self) -> None:
+    def _drop(self) -> int:
         row, event = self.rows.pop(0)
         self.size -= len(row.body)
-        gap = self.gaps.get(event.channel) or CoreGap(0, event.seq, event.seq)
-        first, last = min(gap.first, event.seq), max(gap.last, event.seq)
-        self.gaps[event.channel] = CoreGap(gap.count + 1, first, last, where="log")
+        more = CoreGap(1, event.seq, event.seq)
+        if type(event.data) is CoreGap and event.data.where == "log":
+            more = event.data  # it stands for others
+        gap = self.gaps.get(event.channel, more)
+        number = more.count + (gap.count if gap is not more else 0)
+        first, last = min(gap.first, more.first), max(gap.last, more.last)
+        self.gaps[event.channel] = CoreGap(number, first, last, where="log")
+        return int(more is not event.data)
 
-    def close_gaps(self, now: float) -> None:
-        """Put an event in the place of those that had to go."""
+    def batch(self, now: float) -> Batch:
+        """All of it, as an engine writes it; an event stands in the place of those that had to go."""
         for channel, gap in self.gaps.items():
             event = gap_event(channel, gap, now)
             self.rows.append((Row(channel, gap.last, event.event_type, "", now, encode(event)), event))
         if self.gaps:
             self.rows.sort(key=lambda each: each[0].seq)
             self.gaps = {}
-
-    def batch(self) -> Batch:
-        """All of it, as an engine writes it."""
         return Batch(
             [row for row, _ in self.rows],
             [Cursor(*key, seq) for key, seq in self.cursors.items()],

@@ -15,6 +15,8 @@ import msgspec
 THEIRS = frozenset({"chat.message", "chat.pm", "user.joined", "user.left", "user.rank_changed"})
 """Events that go whole when they are about the user."""
 _NAMES = ("username", "name", "to")
+_FIELDS = frozenset((*_NAMES, "queued_by", "cleared_by", "initiator"))
+"""Where a name stands as such."""
 
 
 def without(kind: str, body: bytes, user: str) -> bytes | None:
@@ -45,13 +47,16 @@ def _is(value: Any, wanted: str) -> bool:
 
 
 def _cleaned(value: Any, wanted: str) -> Any:
-    """The value without the name: an entry of a list that has it goes, another place of it becomes empty."""
+    """The value without the name: an entry of a list that has it goes, another field for names becomes empty."""
     if isinstance(value, dict):
-        return {key: _cleaned(inner, wanted) for key, inner in value.items()}
+        return {
+            key: "" if key in _FIELDS and _is(inner, wanted) else _cleaned(inner, wanted)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [
             _cleaned(inner, wanted)
             for inner in value
-            if not (isinstance(inner, dict) and _is(inner.get("name"), wanted)) and not _is(inner, wanted)
+            if not (isinstance(inner, dict) and _is(inner.get("name"), wanted))
         ]
-    return "" if _is(value, wanted) else value
+    return value

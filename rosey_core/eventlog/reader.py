@@ -85,6 +85,7 @@ class Reader:
         position: everything up to this `seq` is handled.
         lost: what it has to be told that it will not get.
         fault: why nothing can be read now.
+        new: the plugin was never here before, and begins now.
     """
 
     def __init__(
@@ -101,6 +102,8 @@ class Reader:
         self.position = position
         self.lost: Lost | None = None
         self.fault = ""
+        self.new = False
+        self._telling: Lost | None = None
         self._channel = channel
         self._tail = tail
         self._read = read
@@ -135,7 +138,7 @@ class Reader:
         Waits until there are some; returns without any when it is woken and there is nothing.
         """
         if (lost := self.lost) is not None:
-            self.lost = None
+            self._telling = lost
             gap = CoreGap(lost.number, lost.first, lost.last, where="log", certain=False)
             return [gap_event(self._channel, gap, self._clock())], max(lost.last, self.position)
         events, reached = await self._some(wants, limit)
@@ -178,6 +181,10 @@ class Reader:
 
     def advance(self, seq: int) -> None:
         """Everything up to `seq` is handled."""
+        if (told := self._telling) is not None and seq >= told.last and self.lost is not None:
+            self._telling = None
+            more = self.lost.number - told.number  # was trimmed while the plugin heard of the rest
+            self.lost = self.lost._replace(number=more, first=told.last + 1) if more else None
         if seq > self.position:
             self.position = seq
             self._moved(seq)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -32,6 +32,10 @@ from rosey_core.storage.items import Operation
 
 NEEDED: Final = object()
 """In the place of a fallback: there is none."""
+
+
+ANSWERED = 4_096
+"""Events whose answers are counted; those of older ones begin anew."""
 
 
 class Port(Protocol):
@@ -97,6 +101,7 @@ class Context:
     ) -> None:
         self._durable = durable
         self._causes: Causes | None = None
+        self._answered: dict[str, Causes] = {}
         self._port = port
         self._host = host
         self._plugin = plugin
@@ -145,8 +150,18 @@ class Context:
         have such a context from the start, `on_events` has not.
         """
         view = copy.copy(self)
-        view._causes = Causes(event)  # noqa: SLF001  it is one of us
+        causes = self._answered.get(event.id)
+        if causes is None:
+            while len(self._answered) >= ANSWERED:
+                del self._answered[next(iter(self._answered))]
+            causes = self._answered[event.id] = Causes(event)
+        view._causes = causes  # noqa: SLF001  it is one of us
         return view
+
+    def begin(self, events: Sequence[NormalizedEvent]) -> None:
+        """These events come now, maybe again: what answers them is counted anew. For the host."""
+        for event in events:
+            self._answered.pop(event.id, None)
 
     def say(self, text: str, *, me: bool = False, late: bool = False) -> Receipt:
         """Say a line in the chat. The receipt comes at once; `await receipt.outcome()` tells what became of it.
@@ -170,6 +185,7 @@ class Context:
                 f"{self._plugin} is durable, so this list of events may come again: say which event of it this "
                 f"answers, ctx.about(event).act(...)"
             )
+            self._counts.refuse(reason)
             return Receipt.of(action.name, Outcome("refused", reason))
         cause = None if self._causes is None else self._causes.next(action, late=late)
         return self._port.act(action, plugin=self._plugin, reply=self.reply, cause=cause)

@@ -7,6 +7,7 @@ so here and not in the daemon.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import resource
@@ -153,6 +154,7 @@ def describe(name: str, cls: type[Any]) -> Description:
     kind: object = manifest.settings
     if not isinstance(kind, type) or not issubclass(kind, Settings):
         raise ManifestError("its settings are no subclass of Settings")
+    _check_constructor(cls)
     commands, queries = tuple(marked(cls, COMMAND).values()), tuple(marked(cls, QUERY).values())
     _check_names(commands, queries)
     for method in marked(cls, QUERY):
@@ -193,10 +195,21 @@ def _check_durable(manifest: Manifest | Description, hooks: Iterable[str]) -> No
     if not manifest.durable:
         return
     for hook in hooks:
-        if hook in EVENT_HOOKS and EVENT_HOOKS[hook] not in KEPT:
+        if hook == "on_raw" or (hook in EVENT_HOOKS and EVENT_HOOKS[hook] not in KEPT):
             raise ManifestError(f"it is durable, and {hook} is about what the event log does not keep")
     if "channel.state" in (*manifest.asks, *manifest.may):
         raise ManifestError("it is durable and asks for channel.state, which is of now and not of its events")
+
+
+def _check_constructor(cls: type[Any]) -> None:
+    try:
+        inspect.signature(cls).bind("settings")
+    except TypeError:
+        raise ManifestError(
+            f"{cls.__name__} is made with its settings: give it `def __init__(self, settings)`"
+        ) from None
+    except ValueError:  # it is made in C, and says nothing
+        return
 
 
 def _check_names(commands: tuple[CommandSpec, ...], queries: tuple[str, ...]) -> None:

@@ -121,11 +121,13 @@ class Dispatch:
         async def deliver(events: Sequence[NormalizedEvent]) -> Failure | None:
             nonlocal call
             if call is None:
-                call = Call(HOOK_SECONDS, self._late)
+                call = Call(HOOK_SECONDS, self._late_at_event if durable else self._late)
                 call.task = asyncio.current_task()
                 self._budgets.watch(call)
                 OWNER.set(self.owner)
                 CALL.set((call, 0))
+            if durable:
+                ctx.begin(events)
             if many is not None:
                 chosen = [event for event in events if heard(many[1], event.metadata)]
                 if chosen:
@@ -279,6 +281,12 @@ class Dispatch:
         strikes = self._strikes[what] = self._strikes.get(what, 0) + 1
         if strikes >= STRIKES:
             self._parked(f"{what} was over its budget {STRIKES} times in a row")
+
+    def _late_at_event(self, call: Call) -> None:
+        """The lane tries again by itself, and gives that event up at last; only who swallows every cut is parked."""
+        self.overran(call.what)
+        if call.cuts >= STRIKES:
+            self._parked(f"{call.what} went on when it was cut off, {call.cuts} times")
 
     def failed(self, error: BaseException, what: str) -> None:
         """Count what it raised."""

@@ -7,7 +7,7 @@ dead letter, and the lane goes on. Where it stands is on disk, so a restart of a
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from rosey_core.clock import WallClock
 from rosey_core.envelope import NormalizedEvent, decode, encode
 from rosey_core.eventlog.engine import Dead
+from rosey_core.eventlog.privacy import without
 from rosey_core.eventlog.reader import Reader
 from rosey_core.host.home import Deliver, Failure
 from rosey_core.host.lane import LIST
@@ -49,8 +50,8 @@ class DurableLane:
         log: bound to plugin and channel.
 
     Attributes:
+        buried: events that became dead letters since the start.
         dropped: events that were trimmed from the log before the plugin had them, and dead letters.
-        reason: why it waits; empty while it does not.
     """
 
     def __init__(
@@ -75,10 +76,19 @@ class DurableLane:
         self._max_tries = max_tries
         self._clock = clock
         self._log = log
-        self._again: deque[Dead] = deque()
+        self._again: dict[int, Dead] = {}
+        self._hand: list[NormalizedEvent] = []
+        self._free = asyncio.Event()
+        self._free.set()
         self._closed = asyncio.Event()
         self.dropped = 0
-        self.reason = ""
+        self.buried = 0
+        self._reason = ""
+
+    @property
+    def reason(self) -> str:
+        """Why it waits; empty while it does not."""
+        return self._reason or self._reader.fault
 
     def __len__(self) -> int:
         return self._reader.waiting
@@ -87,51 +97,72 @@ class DurableLane:
         """Hand over what is there and what comes, until cancelled."""
         while True:
             while self._again:
-                await self._retry(self._again.popleft())
-            events, reached = await self._reader.next(self._wants, LIST)
-            self.dropped += sum(event.data.count for event in events if event.event_type == "core.gap")
-            await self._hand_over(events)
+                await self._retry(self._again.pop(next(iter(self._again))))
+            self._hand, reached = await self._reader.next(self._wants, LIST)
+            self.dropped += sum(event.data.count for event in self._hand if event.event_type == "core.gap")
+            await self._hand_over()
             self._reader.advance(reached)
             # A plugin that never waits must not hold the loop while it catches up.
             await asyncio.sleep(0)
 
-    async def _hand_over(self, events: list[NormalizedEvent]) -> None:
+    async def _hand_over(self) -> None:
         tries, alone = 0, False
-        while events:
-            part = events[:1] if alone else events
-            failure = await self._deliver(part)
-            handled = len(part) if failure is None else failure.handled
-            if handled:
+        while self._hand:
+            part = self._hand[:1] if alone else self._hand[:]
+            failure = await self._delivered(part)
+            if failure is None or failure.handled:
+                handled = part if failure is None else part[: failure.handled]
                 tries = 0
-                events = events[handled:]
-                self._reader.advance(part[handled - 1].seq)
+                self._reader.advance(handled[-1].seq)
+                self._drop({event.seq for event in handled})
             if failure is None:
-                self.reason = ""
+                self._reason = ""
                 continue
             alone = True
             if failure.retry:
                 await self._wait(failure.retry, failure.reason)
                 continue
             tries += 1
-            if tries < self._max_tries:
-                first, most = BACK_OFF
-                await self._wait(min(first * 2 ** (tries - 1), most), f"event {events[0].seq}: {failure.reason}")
-                continue
-            self._bury(events[0], failure, tries)
-            tries = 0
-            events = events[1:]
+            (first, most), event = BACK_OFF, part[failure.handled]
+            if tries < self._max_tries or self._max_tries == 1:  # many that fail at once are no storm of letters
+                await self._wait(min(first * 2 ** (tries - 1), most), f"event {_name(event)}: {failure.reason}")
+            if tries >= self._max_tries and event in self._hand:
+                self._bury(event, failure, tries)
+                self._drop({event.seq})
+                tries = 0
+
+    async def _delivered(self, events: list[NormalizedEvent]) -> Failure | None:
+        self._free.clear()
+        try:
+            return await self._deliver(events)
+        finally:
+            self._free.set()
+
+    def _drop(self, seqs: set[int]) -> None:
+        self._hand = [event for event in self._hand if event.seq not in seqs]
+
+    async def forget(self, user: str, seconds: float) -> None:
+        """Keep nothing of a user in hand; what the plugin works on just then is waited for, so many seconds."""
+        cleaned = [(event, without(event.event_type, encode(event), user)) for event in self._hand]
+        self._hand = [decode(body) if body != encode(event) else event for event, body in cleaned if body is not None]
+        letters = [(dead, without(dead.kind, dead.body, user)) for dead in self._again.values()]
+        self._again = {dead.seq: dead._replace(body=body) for dead, body in letters if body is not None}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._free.wait()
 
     async def _wait(self, seconds: float, reason: str) -> None:
-        if not self.reason:
+        if not self._reason:
             self._log.warning("lane.waits", reason=reason, again_in=seconds)
-        self.reason = reason
+        self._reason = reason
         await asyncio.sleep(seconds)
 
     def _bury(self, event: NormalizedEvent, failure: Failure, tries: int) -> None:
         error = failure.reason.encode("utf-8", "replace").decode()
-        self._log.error("lane.dead_letter", seq=event.seq, event_type=event.event_type, tries=tries, reason=error)
+        self._log.error("lane.dead_letter", id=_name(event), event_type=event.event_type, tries=tries, reason=error)
         self.dropped += 1
-        self.reason = ""
+        self.buried += 1
+        self._reason = ""
         self._graves.bury(
             Dead(
                 self._plugin,
@@ -147,17 +178,20 @@ class DurableLane:
 
     def retry(self, dead: Dead) -> None:
         """Hand over a dead letter once more, between others; it is one again if that fails."""
-        self._again.append(dead)
+        self._again[dead.seq] = dead
         self._reader.wake()
 
     async def _retry(self, dead: Dead) -> None:
-        failure = await self._deliver([decode(dead.body)])
+        if not self._wants(dead.kind):
+            self._log.warning("lane.dead_letter", id=dead.id, event_type=dead.kind, reason="it may not read that now")
+            return
+        failure = await self._delivered([decode(dead.body)])
         if failure is None:
             self._graves.raise_up(self._plugin, self._channel, dead.seq)
-            self._log.info("lane.risen", seq=dead.seq)
+            self._log.info("lane.risen", id=dead.id)
         else:
             error = failure.reason.encode("utf-8", "replace").decode()
-            self._log.warning("lane.dead_letter", seq=dead.seq, event_type=dead.kind, reason=error)
+            self._log.warning("lane.dead_letter", id=dead.id, event_type=dead.kind, reason=error)
             self._graves.bury(dead._replace(tries=dead.tries + 1, error=error, when=self._clock()))
 
     def close(self) -> None:
@@ -172,6 +206,11 @@ class DurableLane:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _name(event: NormalizedEvent) -> str:
+    """The event as `rosey plugins retry` names it."""
+    return f"{event.channel}-{event.seq}"
 
 
 def _remembered(wants: Callable[[str], bool]) -> Callable[[str], bool]:

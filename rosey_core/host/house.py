@@ -268,6 +268,11 @@ class House:
         """Every plugin that is on, with its instances."""
         return [(known, [life for life in self._lives if life.name == name]) for name, known in self._known.items()]
 
+    async def forget(self, user: str, seconds: float) -> None:
+        """Let no lane hold anything of a user."""
+        lanes = [place.lane for place in self.places.values() if place.lane is not None]
+        await asyncio.gather(*(lane.forget(user, seconds) for lane in lanes))
+
     def park(self, name: str) -> int:
         """Stop a plugin until somebody releases it; in how many places it was."""
         lives = [life for life in self._lives if life.name == name and life.state in ALIVE]

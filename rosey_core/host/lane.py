@@ -7,10 +7,12 @@ plugin hurts itself. It does not know what is at its end: method calls, or a req
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from rosey_core.envelope import NormalizedEvent, gap_event
+from rosey_core.envelope import NormalizedEvent, decode, encode, gap_event
+from rosey_core.eventlog.privacy import without
 from rosey_core.events import CoreGap
 
 LIMIT = 10_000
@@ -35,6 +37,8 @@ class Lane:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._free = asyncio.Event()
+        self._free.set()
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -58,11 +62,25 @@ class Lane:
             await self._wake.wait()
             while self._waiting:
                 events = self._take()
-                await self._deliver(events)
+                self._free.clear()
+                try:
+                    await self._deliver(events)
+                finally:
+                    self._free.set()
                 # A plugin that never waits must not hold the loop for a whole queue.
                 await asyncio.sleep(0)
             self._wake.clear()
             self._idle.set()
+
+    async def forget(self, user: str, seconds: float) -> None:
+        """Keep nothing of a user that waits; what the plugin works on just then is waited for, so many seconds."""
+        cleaned = [(event, without(event.event_type, encode(event), user)) for event in self._waiting]
+        self._waiting = deque(
+            decode(body) if body != encode(event) else event for event, body in cleaned if body is not None
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._free.wait()
 
     def close(self) -> None:
         """Forget what waits: nobody will take it."""

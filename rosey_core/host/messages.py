@@ -201,7 +201,7 @@ def failure_of(payload: bytes, events: int) -> Failure | None:
     why = answer.error
     if why.code == "unavailable":
         raise Unavailable(why.message)
-    return Failure(min(why.handled, events), why.message, why.retry if why.code == "not_ready" else 0.0)
+    return Failure(min(why.handled, max(0, events - 1)), why.message, why.retry if why.code == "not_ready" else 0.0)
 
 
 def result_of(payload: bytes) -> Any:

@@ -45,7 +45,10 @@ class Place:
 
     def status(self) -> dict[str, Any]:
         """The place as `rosey status` shows it."""
-        reason = self.life.reason or (self.lane.reason if isinstance(self.lane, DurableLane) else "")
+        reason = self.life.reason
+        if isinstance(self.lane, DurableLane) and not reason:
+            letters = f"gave up at {self.lane.buried} events: rosey plugins dead {self.name}"
+            reason = self.lane.reason or (letters if self.lane.buried else "")
         if self.judge is not None and (seconds := self.judge.rest(asyncio.get_running_loop().time())):
             reason = (
                 f"as a judge it was late (times in a row: {self.judge.late}) and is not asked for {seconds:.0f} s"

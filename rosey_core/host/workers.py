@@ -151,6 +151,8 @@ class Workers:
             return self._refuse(plugin, f"{plugin} was not granted {action.grant}")
         try:
             cause, payload = _cause_of(payload)
+            if cause is not None and not self._homes[plugin][0].durable:
+                return self._refuse(plugin, f"{plugin} is not durable, so its actions have no cause")
             made = parse_action(name, payload)
         except (msgspec.MsgspecError, RecursionError) as error:
             return self._refuse(plugin, f"{name}: {error}")

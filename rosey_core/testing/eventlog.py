@@ -64,6 +64,7 @@ class MemoryLog:
         """Drop what is old or too much, row by row."""
         self._check()
         self._claims = {key: when for key, when in self._claims.items() if when >= before}
+        self._dead = {key: one for key, one in self._dead.items() if one.when >= before}
         lost: dict[tuple[str, str], Lost] = {}
         while (row := self._oldest()) is not None and (row.written < before or await self.size() > most):
             del self._rows[row.channel][row.seq]
