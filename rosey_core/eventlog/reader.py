@@ -86,6 +86,7 @@ class Reader:
         lost: what it has to be told that it will not get.
         fault: why nothing can be read now.
         new: the plugin was never here before, and begins now.
+        prelude: what it is told first, before anything that is kept.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Reader:
         self.lost: Lost | None = None
         self.fault = ""
         self.new = False
+        self.prelude: list[NormalizedEvent] = []
         self._telling: Lost | None = None
         self._channel = channel
         self._tail = tail
@@ -137,6 +139,9 @@ class Reader:
 
         Waits until there are some; returns without any when it is woken and there is nothing.
         """
+        if self.prelude:
+            events, self.prelude = self.prelude, []
+            return [event for event in events if wants(event.event_type)], self.position
         if (lost := self.lost) is not None:
             self._telling = lost
             gap = CoreGap(lost.number, lost.first, lost.last, where="log", certain=False)

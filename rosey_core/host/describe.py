@@ -154,13 +154,13 @@ def describe(name: str, cls: type[Any]) -> Description:
     kind: object = manifest.settings
     if not isinstance(kind, type) or not issubclass(kind, Settings):
         raise ManifestError("its settings are no subclass of Settings")
-    _check_constructor(cls)
     commands, queries = tuple(marked(cls, COMMAND).values()), tuple(marked(cls, QUERY).values())
     _check_names(commands, queries)
     for method in marked(cls, QUERY):
         arguments_of(getattr(cls, method))
     hooks = tuple(sorted(examine(cls)))
     _check_durable(manifest, hooks)
+    _check_constructor(cls)
     return Description(
         name=name,
         summary=manifest.summary,

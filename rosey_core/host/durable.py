@@ -14,13 +14,17 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from rosey_core.clock import WallClock
-from rosey_core.envelope import NormalizedEvent, decode, encode
+from rosey_core.envelope import NOTHING, NormalizedEvent, decode, encode
 from rosey_core.eventlog.engine import Dead
 from rosey_core.eventlog.privacy import without
 from rosey_core.eventlog.reader import Reader
+from rosey_core.events import UserList
+from rosey_core.host.context import Port
 from rosey_core.host.home import Deliver, Failure
 from rosey_core.host.lane import LIST
 
+PAGE = 500
+"""Users of one `user.list`."""
 BACK_OFF = (0.5, 60.0)
 """Seconds before what failed is tried again, the first time and at most."""
 
@@ -206,6 +210,25 @@ class DurableLane:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def present(port: Port, seq: int, now: float) -> list[NormalizedEvent]:
+    """Who is in the room, as pages of `user.list`: what a new plugin would not hear of before they leave."""
+    users = list(port.state.users)
+    pages = [tuple(users[start : start + PAGE]) for start in range(0, len(users), PAGE)]
+    return [
+        NormalizedEvent(
+            "user.list",
+            "cytube",
+            UserList(page, number, len(pages)),
+            now,
+            NOTHING,
+            f"{port.name}-{seq}-list-{number}",
+            port.name,
+            seq,
+        )
+        for number, page in enumerate(pages, 1)
+    ]
 
 
 def _name(event: NormalizedEvent) -> str:

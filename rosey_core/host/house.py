@@ -26,7 +26,7 @@ from rosey_core.host.budget import Budgets
 from rosey_core.host.child import Child, spawn
 from rosey_core.host.context import Port
 from rosey_core.host.describe import load
-from rosey_core.host.durable import DurableLane
+from rosey_core.host.durable import DurableLane, present
 from rosey_core.host.expected import Expected
 from rosey_core.host.home import STOP_SECONDS, Home
 from rosey_core.host.inside import Inside
@@ -128,23 +128,29 @@ class House:
         self,
         known: Known,
         grants: frozenset[str],
-        channels: Iterable[str],
+        channels: Mapping[str, Port],
         life: Life[Any],
     ) -> None:
         self._lives.append(life)
         for name in channels:
             log = self._log.bind(plugin=known.name, channel=name)
-            durable = partial(self._durable, log) if known.description and known.description.durable else None
+            durable = None
+            if known.description and known.description.durable:
+                durable = partial(self._durable, log, channels[name])
             self.places[known.name, name] = Place(known, name, grants, life, durable, log)
 
-    def _durable(self, log: FilteringBoundLogger, home: Home, channel: str) -> DurableLane:
+    def _durable(self, log: FilteringBoundLogger, port: Port, home: Home, channel: str) -> DurableLane:
         config = self._config.plugins[home.name]
+        reader = self._eventlog.reader(home.name, channel, oldest=config.from_ == "oldest")
+        if reader.new:
+            reader.new = False
+            reader.prelude = present(port, reader.position, self.clock())
         return DurableLane(
             home.name,
             channel,
             home.deliver_to(channel),
             wants=home.wants,
-            reader=self._eventlog.reader(home.name, channel, oldest=config.from_ == "oldest"),
+            reader=reader,
             graves=self._eventlog,
             max_tries=config.max_tries,
             clock=self.clock,

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -119,5 +120,34 @@ async def test_history_fills_in(cytube: SimulatedCytube, make: Any) -> None:
         await cytube.wait_for(lambda: cytube.room.find("Rosey"))
         cytube.room.say_as("alice", "f")
         assert await until_rows(process, 8) == ["a", "b", "b", "c", "c", "d", "e", "f"]
+    finally:
+        await process.stop()
+
+
+async def test_switched_on_in_a_room(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """A database that begins while the bot is in a room knows who is there, though nobody joins."""
+    async with make(cytube.url, "echo") as process:
+        await joined(process, cytube)
+        code, text = await process.command("plugins", "enable", "database", "--yes")
+        assert (code, "reloaded" in text) == (0, True), text
+        here = "SELECT name FROM sessions JOIN users ON users.id = user WHERE end_at IS NULL ORDER BY name"
+        assert await until_rows(process, 2, here) == ["Rosey", "alice"]
+        await alice.say("I was here before")
+        assert await until_rows(process, 1) == ["I was here before"]
+
+
+async def test_a_clean_stop_ends_the_sessions(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """The time while the bot was down is nobody's time in the room."""
+    process = make(cytube.url, "database")
+    await process.start()
+    try:
+        await joined(process, cytube)
+        await until_rows(process, 2, "SELECT start_at FROM sessions WHERE end_at IS NULL")
+        await process.stop()
+        stopped = time.time()
+        await process.start()
+        await joined(process, cytube)
+        ended = await until_rows(process, 2, "SELECT end_at FROM sessions WHERE end_at IS NOT NULL")
+        assert max(ended) <= stopped
     finally:
         await process.stop()

@@ -201,3 +201,38 @@ def worker_pid(process: RoseyProcess) -> int:
     """The worker's process, as the log told it last."""
     rows = [json.loads(line) for line in Path(process.log).read_text().splitlines() if line.startswith("{")]
     return int([row["pid"] for row in rows if row["event"] == "plugin.running" and "pid" in row][-1])
+
+
+@pytest.mark.slow
+async def test_a_hang_becomes_a_dead_letter(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """A plugin that hangs at one event gives it up at last, and goes on with the next."""
+    async with make(cytube.url, "notary") as process:
+        path = process.directory / "rosey.toml"
+        path.write_text(path.read_text().replace("[plugins.notary]", "[plugins.notary]\nmax_tries = 4"))
+        assert (await process.command("ctl", "reload"))[0] == 0
+        await joined(process, cytube)
+        await alice.say("hang")
+        await alice.say("after")
+        async with asyncio.timeout(60):
+            while noted(process) != ["after"]:  # noqa: ASYNC110  it is a file
+                await asyncio.sleep(0.1)
+        (letter,) = json.loads((await process.command("plugins", "dead", "notary", "--json"))[1])
+        assert (letter["about"], letter["tries"]) == ("alice: hang", 4)
+        status = await process.ask()
+        assert "gave up at 1 events: rosey plugins dead notary" in status["plugins"][0]["reason"]
+
+
+async def test_two_answers_to_one_event(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """What `ctx.about(event)` says twice is said twice."""
+    async with make(cytube.url, "lister") as process:
+        await joined(process, cytube)
+        await alice.say("list twice")
+        assert [await said(alice) for _ in range(3)] == ["refused True", "one", "two"]
+        status = await process.until("it is on the record", lambda s: s["plugins"][0]["refused"])
+        assert status["plugins"][0]["refused"] == 1
+        code, text = await process.command("plugins", "retry", "lister")
+        assert (code, text) == (0, "lister tries again: 0; rosey plugins dead lister lists what it fails at\n")
+        assert await process.command("plugins", "dead", "nosuch") == (
+            1,
+            "rosey: nosuch is not enabled here; rosey plugins list shows what is\n",
+        )

@@ -312,6 +312,8 @@ class Notary(Plain):
         marks, text = ctx.directory, event.data.text
         if (marks / "broken").exists():
             raise ValueError("broken")
+        if text == "hang":
+            await asyncio.sleep(3_600)
         with (marks / "lines").open("a") as file:
             file.write(f"{text}\n")
         if text.startswith("note "):
@@ -350,6 +352,9 @@ class Lister(Plain):
                 refused = await ctx.say("without a cause").outcome()
                 view = ctx.about(event)
                 view.say(f"{refused.state} {'about(event)' in refused.reason}")
+                if event.data.text == "list twice":
+                    ctx.about(event).say("one")
+                    ctx.about(event).say("two")
 
 
 class SlowStart(Plain):
