@@ -162,9 +162,18 @@ class SqliteLog:
                 return work()
             except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                 self._noticed(error)
-                raise EventLogError(f"{self._path} can't be written: {error}") from error
+                raise EventLogError(f"{self._path} can't be written: {error}{self._hint(error)}") from error
 
         return asyncio.get_running_loop().run_in_executor(self._writing, write)
+
+    def _hint(self, error: Exception) -> str:
+        """What to look at, where SQLite's own words do not say it."""
+        name = self._path.name
+        hints = {
+            "unable to open": f"; {name} has to be a file, in a directory that this user may write",
+            "readonly": f"; {name}, {name}-wal and {name}-shm have to be this user's, who may write them",
+        }
+        return next((hint for words, hint in hints.items() if words in str(error)), "")
 
     def _noticed(self, error: Exception) -> None:
         if _is_damage(error):

@@ -35,7 +35,8 @@ class Expected(Supervisor):
         changed: Callable[[], None],
     ) -> None:
         super().__init__(home, _nobody, reachable=reachable, log=log, changed=changed)
-        self._missing = f"its unit has not said hello yet: systemctl start rosey-plugin@{home.name}"
+        ways = f"systemctl start rosey-plugin@{home.name}, or rosey plugins run {home.name}"
+        self._missing = f"its unit has not said hello yet: {ways}"
         self._met: Session | None = None
 
     async def _once(self, home: Outside) -> str:

@@ -330,7 +330,7 @@ class House:
         place = self.places.get((plugin, channel))
         if place is None or (home := place.running) is None:
             state = place.life.state if place else "not enabled"
-            raise Unavailable(f"{plugin} is {state} in {channel}")
+            raise Unavailable(f"{plugin} {'has failed' if state == 'failed' else f'is {state}'} in {channel}")
         return await home.query(channel, name, args)
 
     def publish(self, plugin: str, name: str, data: Any) -> None:

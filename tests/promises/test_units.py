@@ -123,7 +123,7 @@ async def test_nats_is_killed(
     """The plugin is not started anew for that."""
     async with daemon:
         told = await daemon.until("it is waited for", lambda s: state_of(s) == "waiting")
-        reason = "its unit has not said hello yet: systemctl start rosey-plugin@echo"
+        reason = "its unit has not said hello yet: systemctl start rosey-plugin@echo, or rosey plugins run echo"
         assert told["plugins"][0]["reason"] == reason
         units.append(unit := Unit(daemon, "echo"))
         await unit.start()
