@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rosey_core.eventlog.engine import Batch, Cursor, Dead, Engine, Lost, Newest, Row
+from rosey_core.eventlog.engine import Batch, Cursor, Dead, Engine, Lost, Newest, Opened, Row
 from rosey_core.eventlog.sqlite import SqliteLog
 from rosey_core.testing.eventlog import MemoryLog
 
@@ -37,6 +37,14 @@ def make(request: pytest.FixtureRequest) -> Make:
     """Makes the engine of a test; made again, it finds what was there."""
     made: Make = ENGINES[request.param]()
     return made
+
+
+async def opened(make: Make, directory: Path) -> Opened:
+    """What one more life of the engine finds."""
+    engine = make(directory)
+    found = await engine.open()
+    await engine.close()
+    return found
 
 
 def row(seq: int, *, channel: str = "cytube", user: str = "", written: float = 0.0, body: bytes = b"{}") -> Row:
@@ -74,9 +82,9 @@ async def test_positions_and_newest_lines(make: Make, tmp_path: Path) -> None:
     await engine.commit(Batch(cursors=[Cursor("one", "cytube", 4)], newest=[Newest("cytube", 1, ("x",))]))
     await engine.commit(Batch(newest=[Newest("cytube", 2, ("y", "z"))]))
     await engine.close()
-    opened = await make(tmp_path).open()
-    assert sorted(opened.cursors) == [Cursor("one", "cytube", 4), Cursor("two", "cytube", 7)]
-    assert opened.newest == [Newest("cytube", 2, ("y", "z"))]
+    found = await opened(make, tmp_path)
+    assert sorted(found.cursors) == [Cursor("one", "cytube", 4), Cursor("two", "cytube", 7)]
+    assert found.newest == [Newest("cytube", 2, ("y", "z"))]
 
 
 async def test_a_claim_is_first_once(make: Make, tmp_path: Path) -> None:
@@ -122,7 +130,7 @@ async def test_trimming_by_age_is_told_to_who_is_behind(make: Make, tmp_path: Pa
     assert (await again.open()).lost == [Lost("behind", "cytube", 4, 4, 7)]
     await again.commit(Batch(cursors=[Cursor("behind", "cytube", 7)]))
     await again.close()
-    assert (await make(tmp_path).open()).lost == []
+    assert (await opened(make, tmp_path)).lost == []
 
 
 async def test_trimming_by_size_takes_the_oldest(make: Make, tmp_path: Path) -> None:
@@ -155,7 +163,7 @@ async def test_who_is_removed_leaves_nothing(make: Make, tmp_path: Path) -> None
     assert await engine.dead("one") == []
     assert len(await engine.dead("two")) == 1
     await engine.close()
-    assert [one.plugin for one in (await make(tmp_path).open()).cursors] == ["two"]
+    assert [one.plugin for one in (await opened(make, tmp_path)).cursors] == ["two"]
 
 
 async def test_what_is_about_a_user(make: Make, tmp_path: Path) -> None:
@@ -214,8 +222,7 @@ def test_every_event_is_read_or_told_to_be_lost(kind: str, steps: list[str]) -> 
                 case "open":
                     await engine.close()
                     engine = make(directory)
-                    opened = await engine.open()
-                    assert opened.lost == []
+                    assert (await engine.open()).lost == []
         assert handled + len(await engine.read("cytube", cursor, 1_000)) == head
         await engine.close()
 

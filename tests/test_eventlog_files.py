@@ -69,7 +69,9 @@ async def test_damage_that_is_found_later(tmp_path: Path) -> None:
         with pytest.raises(EventLogError):
             await asyncio.gather(*(log.read("cytube", seq, 10) for seq in range(0, 2_000, 10)))
         await log.close()
-        opened = await SqliteLog(path).open()
+        log = SqliteLog(path)
+        opened = await log.open()
+    await log.close()
     assert "was put aside" in opened.trouble
 
 
@@ -82,7 +84,9 @@ async def test_a_file_of_another_shape(tmp_path: Path, sql: str) -> None:
     await filled(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute(sql)
-    assert "was put aside" in (await SqliteLog(path).open()).trouble
+    log = SqliteLog(path)
+    assert "was put aside" in (await log.open()).trouble
+    await log.close()
 
 
 async def test_a_newer_file(tmp_path: Path) -> None:
@@ -91,9 +95,10 @@ async def test_a_newer_file(tmp_path: Path) -> None:
     await filled(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("PRAGMA user_version = 77")
-    before = path.read_bytes()
+    before, log = path.read_bytes(), SqliteLog(path)
     with pytest.raises(ConfigError, match="its format is 77, and this one knows 1"):
-        await SqliteLog(path).open()
+        await log.open()
+    await log.close()
     assert path.read_bytes() == before
 
 
