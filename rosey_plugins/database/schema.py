@@ -113,6 +113,15 @@ CREATE TABLE status (
 ) WITHOUT ROWID;
 """,
     ),
+    # away_at: presence, too. uid: of the item in the playlist, 0 where that is not known.
+    Migration(
+        2,
+        """
+ALTER TABLE channels ADD COLUMN away_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE media ADD COLUMN uid INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX media_by_seq ON media (channel, seq);
+""",
+    ),
 )
 
 TABLES = (
