@@ -118,6 +118,7 @@ async def test_backup_while_the_bot_runs_and_restore(at: Path) -> None:
     assert len(contents(at)["chat"]) == 1
     (kept,) = names(at, "database-*.db")
     assert f"the old one is kept as {at / kept}" in told
+    assert "who was forgotten since that backup is in it again: rosey privacy forget USER" in told
     old = sqlite3.connect(at / kept)
     assert old.execute("SELECT count(*) FROM chat").fetchone() == (2,)
     old.close()

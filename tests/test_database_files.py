@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rosey_core.api import NotReady, PluginError
+from rosey_core.api import Metadata, NotReady, PluginError
 from rosey_core.api import events as ev
 from rosey_plugins.database import Database, forgetting, opening, schema, upkeep
 from rosey_plugins.database.reader import Reader
@@ -300,6 +300,10 @@ async def test_forget(tmp_path: Path, lines: int) -> None:
             event(listed("zaphodius", page=1, pages=2)),
         )
         await write(plugin, other, line("ZAPHODIUS", "zqxother", channel="other"))
+        said = [f"{name} joined (aliases: {other})" for name, other in (("eve", "zaphodius,zqxold"), ("eve", "kim"))]
+        said += ["Zaphodius joined", "zaphodius2 joined", *(f"x{i} joined" for i in range(lines))]
+        server = Metadata(server=True)
+        await write(plugin, place, *(line("", text, 10.0 + i, metadata=server) for i, text in enumerate(said)))
         while await upkeep.index_lines(writer):
             pass
         told = await plugin.export("zaphodius")
@@ -309,9 +313,11 @@ async def test_forget(tmp_path: Path, lines: int) -> None:
 
         await plugin.forget(context(place), "Zaphodius")
         left = files(tmp_path).lower()
-        assert b"zaphodius" not in left
+        assert b"zaphodius" not in left.replace(b"zaphodius2", b"")
         assert b"zqx" not in left
         assert b"secretive" not in left
+        spoke = [text for (text,) in ask(tmp_path, "SELECT text FROM chat WHERE user IS NULL ORDER BY id")]
+        assert spoke == ["eve joined (aliases: kim)", *said[3:]]
         assert not any((await plugin.export("zaphodius")).values())
         assert not (await plugin.user_stats(context(place), "zaphodius")).found
         assert len((await plugin.search_chat(context(place), "common words", limit=500)).messages) == min(lines, 500)

@@ -77,6 +77,7 @@ def restore(config_path: Path | None, overrides: tuple[str, ...], file: str) -> 
     click.echo(f"{path} is now what {file} was")
     if kept is not None:
         click.echo(f"the old one is kept as {kept}")
+    click.echo("who was forgotten since that backup is in it again: rosey privacy forget USER")
 
 
 @db.command()

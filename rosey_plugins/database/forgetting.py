@@ -8,6 +8,7 @@ file is written anew (VACUUM); and the write-ahead log holds older pages, so it 
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 
 from rosey_core.api import NotReady
 from rosey_plugins.database.presence import key_of
+from rosey_plugins.database.rows import SERVER
 from rosey_plugins.database.upkeep import delete_lines
 from rosey_plugins.database.writer import Writer
 
@@ -24,11 +26,18 @@ PAGES = 200
 """Pages of the search index that are merged at once."""
 TRIES = 20
 
+_Place = tuple[float, int]
+"""A line's time and number."""
+_SERVER_LINES = f"""
+SELECT at, id, text || char(10) || coalesce(html, '') FROM chat
+WHERE user IS NULL AND (at, id) > (?, ?) AND flags & {SERVER} ORDER BY at, id LIMIT ?"""
+
 
 async def forget(writer: Writer, user: str) -> bool:
     """Delete everything about a user, in all channels; whether there was anything.
 
-    Lines of others stay, also those that name the user.
+    Lines of others stay, also those that name the user. Those of the server that do go: it tells moderators who came,
+    and under which other names.
 
     Raises:
         NotReady: it is deleted, and the write-ahead log still holds it because somebody reads the file.
@@ -47,6 +56,10 @@ async def forget(writer: Writer, user: str) -> bool:
             ):
                 await connection.execute(sql, (number,))
             writer.forgotten()
+    beginning: _Place | None = (-1.0, 0)
+    while beginning is not None:
+        beginning, some = await _forget_server_lines(writer, user, beginning)
+        found = found or some
     async with writer.transaction() as connection:
         await connection.execute("UPDATE media SET queued_by = '', queued_key = '' WHERE queued_key = ?", (key,))
         rows = await connection.execute_fetchall("SELECT id, listing FROM channels")
@@ -75,6 +88,21 @@ async def _forget_lines(writer: Writer, number: int) -> bool:
         ids = [line for (line,) in rows]
         await delete_lines(connection, f"[{','.join(map(str, ids))}]")
     return len(ids) == LINES
+
+
+async def _forget_server_lines(writer: Writer, user: str, behind: _Place) -> tuple[_Place | None, bool]:
+    """Delete the server's lines that name a user, of the next ones; where to go on, and whether there were any."""
+    async with writer.transaction() as connection:
+        rows = list(await connection.execute_fetchall(_SERVER_LINES, (*behind, LINES)))
+        ids = [number for _, number, text in rows if names(text, user)]
+        if ids:
+            await delete_lines(connection, f"[{','.join(map(str, ids))}]")
+    return (rows[-1][:2] if len(rows) == LINES else None), bool(ids)
+
+
+def names(text: str, user: str) -> bool:
+    """Whether a user's name stands in a text as a word, in any capitals, as the event log looks for it."""
+    return re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 async def merge(writer: Writer) -> None:
