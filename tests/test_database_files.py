@@ -82,7 +82,7 @@ async def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 async def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     """An older bot's, for one."""
     ask(tmp_path, "CREATE TABLE user_stats (username)")
-    with pytest.raises(PluginError, match=r"is a database of another program; .*`rosey db import`"):
+    with pytest.raises(PluginError, match=r"is a database of another program: .*`rosey db import`"):
         async with running(Place(tmp_path)):
             pass
 

@@ -48,9 +48,10 @@ def take_over(path: Path, old: Path, channel: str, now: float, progress: Progres
         NotReady: the database can't be written now.
     """
     with reading_old(old) as source:
-        path.parent.mkdir(parents=True, exist_ok=True)
         opening.sound(path)
-        lock = opening.hold(path.parent)
+        with opening.output(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = opening.hold(path.parent)
         if lock is None:
             raise PluginError(f"{path} is being restored just now; try again when that is done")
         with lock, opening.translated(path), opening.writing(path) as target:
