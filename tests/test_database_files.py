@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -178,6 +180,58 @@ async def test_a_start_that_failed_leaves_nothing_open(tmp_path: Path, monkeypat
         task.cancel()
     assert place.events == []
     assert ask(tmp_path, "SELECT * FROM writers") == []
+
+
+READ_ONLY = """
+import asyncio, concurrent.futures.thread, os, pathlib, tempfile
+from rosey_core.api import NotReady
+from rosey_plugins.database import opening
+from tests.database_place import Place, line, running, write
+
+async def main():
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as directory:
+        place = Place(pathlib.Path(directory))
+        path = place.directory / "database.db"
+        async with running(place) as plugin:
+            await write(plugin, place, line("bob", "x"))
+        opening.parts(path)[1].touch(0o600)
+        if root:  # who may write everything
+            for part in (place.directory, path, place.directory / "database.lock"):
+                os.chown(part, 65534, 65534)
+            os.setuid(65534)
+            try:
+                async with running(place) as plugin:
+                    pass
+            except NotReady as error:
+                print(error)
+        opening.parts(path)[1].unlink()
+        path.chmod(0o444)
+        opening.check(path)
+        print(*(f"{part.stat().st_mode & 0o777:o}" for part in opening.parts(path)))
+        async with running(place) as plugin:
+            await write(plugin, place, line("bob", "y"))
+            print(*(f"{part.stat().st_mode & 0o777:o}" for part in opening.parts(path)))
+
+asyncio.run(main())
+"""
+
+
+def test_files_that_may_not_be_written() -> None:
+    """Another user's is named with what to do; one's own read-only one, and those that SQLite made so, are mended."""
+    told = subprocess.run((sys.executable, "-c", READ_ONLY), capture_output=True, text=True, check=True)
+    *others, before, after = told.stdout.splitlines()
+    for text in others:
+        assert re.fullmatch(r"/\S+/database.db-wal is root's with mode 0600, and has to be \S+'s: chown it", text)
+    assert (len(others), before, after) == (os.geteuid() == 0, "444 444 444", "600 600 600")
+
+
+async def test_a_file_without_bytes_is_told(tmp_path: Path) -> None:
+    """It is begun anew, and that is not kept quiet."""
+    (tmp_path / "database.db").touch()
+    place = Place(tmp_path)
+    async with running(place):
+        assert place.events == ["database.empty"]
 
 
 # --- kills -------------------------------------------------------------------------------------------------

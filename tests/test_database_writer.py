@@ -166,6 +166,25 @@ async def test_a_full_or_locked_disk_is_not_the_events_fault(tmp_path: Path) -> 
     assert len(contents(tmp_path)["chat"]) == 1
 
 
+@pytest.mark.parametrize("steps", range(0, 12, 2))
+async def test_who_cancels_every_task(tmp_path: Path, steps: int) -> None:
+    """Cancels the writer too, at any point; it is begun again with the next list, and all is written once."""
+    place = Place(tmp_path)
+    async with running(place) as plugin:
+        await write(plugin, place, line("bob", "one"))
+        begun = list(place.tasks)
+        waiting = asyncio.create_task(write(plugin, place, line("bob", "two", identity="two")))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in (*begun, waiting):
+            task.cancel()
+        await asyncio.wait((*begun, waiting))
+        await write(plugin, place, line("bob", "two", identity="two"), line("bob", "three"))
+        assert [one.message for one in (await plugin.recent_chat(context(place))).messages] == ["one", "two", "three"]
+        assert place.events == ["database.task_ended"] * 4
+        assert not any(task.done() for task in place.tasks[4:])
+
+
 async def test_flags(tmp_path: Path) -> None:
     """What is known of a line stands beside it; what others do not see is answered only to who asks."""
     place = Place(tmp_path)

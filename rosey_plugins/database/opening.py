@@ -24,6 +24,7 @@ from rosey_plugins.database.schema import ForeignError, applied, migrate
 FILE = "database.db"
 LOCK = "database.lock"
 HEADER = b"SQLite format 3\0"
+PRIVATE = 0o600
 SMALL = 64 << 20
 """Bytes up to which a file is checked at every start; a bigger one when its last end was no clean one."""
 STALE = 60.0
@@ -95,6 +96,21 @@ def give(path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
+def keep_private(path: Path) -> None:
+    """Let the owner read and write the files, and nobody else: what people wrote is not for all on this machine.
+
+    All three: SQLite makes those beside a file with its mode, so one that was read-only for a while leaves two more.
+    """
+    for part in parts(path):
+        if part.exists() and stat.S_IMODE(part.stat().st_mode) != PRIVATE:
+            part.chmod(PRIVATE)
+
+
+def parts(path: Path) -> tuple[Path, ...]:
+    """The file and those that SQLite has beside it, whether they are there or not."""
+    return (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
+
+
 def examine(path: Path) -> bool:
     """Look at a file; whether it has to be checked as a whole before it may be written.
 
@@ -149,6 +165,11 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
+def empty(path: Path) -> bool:
+    """Whether a file is there that has no bytes."""
+    return path.is_file() and not size(path)
+
+
 def sound(path: Path) -> None:
     """Look at a file, and at all of it where it has to be. Raises as `examine`."""
     if examine(path) and (wrong := check(path)):
@@ -161,13 +182,15 @@ def prepare(path: Path, instance: str, now: float) -> list[Other]:
     Raises:
         PluginError, NotReady: as `examine`.
     """
+    with translated(path):
+        keep_private(path)
     with translated(path), writing(path) as connection:
         try:
             migrate(connection, now)
         except ForeignError as error:
             raise ForeignError(f"{path} {error.why}", error.do) from None
         give(path)
-        path.chmod(0o600)  # what people wrote to each other is not for everyone on this machine
+        keep_private(path)
         return enter(connection, instance, now)
 
 
@@ -220,15 +243,14 @@ def damaged(path: Path, why: str) -> DamagedError:
 
 
 def unwritable(path: Path) -> str:
-    """Which of the files this user may not write, in a sentence; empty if none.
-
-    SQLite makes the files beside the first one with its mode, so one that was read-only for a while leaves two more.
-    """
-    for part in (path.parent, path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    """Which of the files this user may not write, and what to do, in a sentence; empty if none."""
+    for part in (path.parent, *parts(path)):
         if part.exists() and not os.access(part, os.W_OK):
-            there, me = part.stat(), _user(os.geteuid())
-            owner, mode = _user(there.st_uid), stat.S_IMODE(there.st_mode)
-            return f"{part} is {owner}'s with mode {mode:04o}, and has to be {me}'s, who has to be able to write it"
+            there, me = part.stat(), os.geteuid()
+            mode = f"mode {stat.S_IMODE(there.st_mode):04o}"
+            if there.st_uid == me:
+                return f"{part} may not be written, it has {mode}: chmod u+rw {part}"
+            return f"{part} is {_user(there.st_uid)}'s with {mode}, and has to be {_user(me)}'s: chown it"
     return ""
 
 
@@ -260,4 +282,4 @@ def translated(path: Path) -> Iterator[None]:
             raise NotReady(unwritable(path) or f"{path}: {error}", retry=5) from error
         raise damaged(path, str(error)) from error
     except OSError as error:
-        raise NotReady(f"{path}: {error.strerror}", retry=5) from error
+        raise NotReady(unwritable(path) or f"{path}: {error.strerror}", retry=5) from error

@@ -58,7 +58,7 @@ def take_over(path: Path, old: Path, channel: str, now: float, progress: Progres
             target.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             migrate(target, now)
             opening.give(path)
-            path.chmod(0o600)
+            opening.keep_private(path)
             target.execute("INSERT INTO channels (name) VALUES (?) ON CONFLICT DO NOTHING", (channel,))
             (number,) = target.execute("SELECT id FROM channels WHERE name = ?", (channel,)).fetchone()
             return _Import(target, number).run(source, progress)

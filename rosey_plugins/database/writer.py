@@ -165,12 +165,17 @@ class Writer:
         """The connection, for changes that are made together or not at all."""
         async with self.lock:
             execute = self.connection.execute
-            await execute("BEGIN IMMEDIATE")
+            if self.connection.in_transaction:  # whoever was cancelled was cancelled once more below
+                await execute("ROLLBACK")
             try:
+                await execute("BEGIN IMMEDIATE")
                 yield self.connection
                 await execute("COMMIT")
             except BaseException:
                 self._known.clear()  # what is remembered may have gone further than the file
+                await execute(
+                    "SELECT 1"
+                )  # who is cancelled does not wait for the statement: it goes on, and ends now
                 if self.connection.in_transaction:
                     await execute("ROLLBACK")
                 raise
