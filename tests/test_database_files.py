@@ -363,6 +363,7 @@ async def test_forget(tmp_path: Path, lines: int) -> None:
         told = await plugin.export("zaphodius")
         assert len(told["chat"]) == lines + 1
         assert [len(told[name]) for name in ("users", "private_messages", "media_queued")] == [2, 1, 1]
+        assert [one["text"] for one in told["server_lines"]] == [said[0], said[2]]
         assert b"zqx" in files(tmp_path)
 
         await plugin.forget(context(place), "Zaphodius")

@@ -255,7 +255,7 @@ _data: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.MediaPlayed, st.just(MEDIA), st.sampled_from([-3.0, 0.0, 57.0]), queued_by=_names),
     st.builds(ev.StatsUsercount, st.integers(0, 5), st.integers(0, 5)),
     st.builds(ev.StatsHighWater, st.integers(0, 5), st.integers(0, 5)),
-    st.just(ev.StatsStatus(1, joined=True, events=1)),
+    st.builds(ev.StatsStatus, st.just(1.0), joined=st.booleans(), events=st.just(1)),
     st.just(ev.ConnectionJoined("room", "Rosey", 2)),
     st.sampled_from([ev.ConnectionLost("gone"), ev.ConnectionKicked("out"), ev.ConnectionRefused("full")]),
     st.just(ev.CoreGap(3, 1, 3)),
@@ -269,7 +269,7 @@ def histories(draw: st.DrawFn) -> list[NormalizedEvent]:
     at, seq, events = 1000.0, 0, list[NormalizedEvent]()
     for data in draw(st.lists(_data, max_size=25)):
         at += draw(st.sampled_from([0.0, 0.25, 1.0, 60.0, 1000.0, -5.0]))
-        seq += draw(st.integers(1, 3))
+        seq += draw(st.sampled_from([1, 2, 3, 100_000]))
         identity = f"line-{at}-{data.username}-{seq}" if isinstance(data, ev.ChatMessage) else ""
         history = isinstance(data, ev.ChatMessage) and draw(st.booleans())
         metadata = HISTORY if history else Metadata()

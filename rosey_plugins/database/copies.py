@@ -50,7 +50,7 @@ def nothing(_done: int, _all: int) -> None:
 def report(path: Path) -> Report:
     """Look at a file as a whole. Raises `PluginError` if it is not there or not ours."""
     if not path.exists():
-        raise PluginError(f"{path} is not there: the plugin makes it at its first start")
+        raise PluginError(f"{path} is not there: the plugin makes it at its first start. --file names another place.")
     try:
         opening.examine(path)
     except opening.DamagedError as error:

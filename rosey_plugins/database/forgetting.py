@@ -28,9 +28,10 @@ TRIES = 20
 
 _Place = tuple[float, int]
 """A line's time and number."""
+_FIRST = (-1.0, 0)
 _SERVER_LINES = f"""
-SELECT at, id, text || char(10) || coalesce(html, '') FROM chat
-WHERE user IS NULL AND (at, id) > (?, ?) AND flags & {SERVER} ORDER BY at, id LIMIT ?"""
+SELECT l.at, l.id, l.text, l.html, c.name FROM chat l JOIN channels c ON c.id = l.channel
+WHERE l.user IS NULL AND (l.at, l.id) > (?, ?) AND l.flags & {SERVER} ORDER BY l.at, l.id LIMIT ?"""
 
 
 async def forget(writer: Writer, user: str) -> bool:
@@ -56,9 +57,9 @@ async def forget(writer: Writer, user: str) -> bool:
             ):
                 await connection.execute(sql, (number,))
             writer.forgotten()
-    beginning: _Place | None = (-1.0, 0)
-    while beginning is not None:
-        beginning, some = await _forget_server_lines(writer, user, beginning)
+    place: _Place | None = _FIRST
+    while place is not None:
+        place, some = await _forget_server_lines(writer, user, place)
         found = found or some
     async with writer.transaction() as connection:
         await connection.execute("UPDATE media SET queued_by = '', queued_key = '' WHERE queued_key = ?", (key,))
@@ -94,10 +95,19 @@ async def _forget_server_lines(writer: Writer, user: str, behind: _Place) -> tup
     """Delete the server's lines that name a user, of the next ones; where to go on, and whether there were any."""
     async with writer.transaction() as connection:
         rows = list(await connection.execute_fetchall(_SERVER_LINES, (*behind, LINES)))
-        ids = [number for _, number, text in rows if names(text, user)]
+        ids = [number for _, number, text, html, _ in rows if _names_in(text, html, user)]
         if ids:
             await delete_lines(connection, f"[{','.join(map(str, ids))}]")
-    return (rows[-1][:2] if len(rows) == LINES else None), bool(ids)
+    return _behind(rows), bool(ids)
+
+
+def _behind(rows: list[Any]) -> _Place | None:
+    """Where the next lines are; `None` if these were the last."""
+    return (rows[-1][0], rows[-1][1]) if len(rows) == LINES else None
+
+
+def _names_in(text: str, html: str | None, user: str) -> bool:
+    return names(text, user) or (html is not None and names(html, user))
 
 
 def names(text: str, user: str) -> bool:
@@ -172,4 +182,21 @@ async def told(writer: Writer, user: str) -> dict[str, list[dict[str, Any]]]:
             rows = await cursor.fetchall()
         columns = [column[0] for column in cursor.description]
         kept[name] = [dict(zip(columns, row, strict=True)) for row in rows]
+    kept["server_lines"] = await _told_by_server(writer, user)
     return kept
+
+
+async def _told_by_server(writer: Writer, user: str) -> list[dict[str, Any]]:
+    """The server's lines that name a user."""
+    found: list[dict[str, Any]] = []
+    place: _Place | None = _FIRST
+    while place is not None:
+        async with writer.lock:
+            rows = list(await writer.connection.execute_fetchall(_SERVER_LINES, (*place, LINES)))
+        found += [
+            {"channel": channel, "at": at, "text": text}
+            for at, _, text, html, channel in rows
+            if _names_in(text, html, user)
+        ]
+        place = _behind(rows)
+    return found
