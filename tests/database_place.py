@@ -111,7 +111,7 @@ def listed(*names: str, page: int = 1, pages: int = 1) -> ev.UserList:
 
 
 CONTENTS = {
-    "channels": "SELECT name, done_seq, done_at, seen_at, inside, list_at, listing, lost_events, max_users, "
+    "channels": "SELECT name, done_seq, done_at, seen_at, inside, away_at, list_at, listing, lost_events, max_users, "
     "max_users_at, max_connected, max_connected_at FROM channels ORDER BY name",
     "users": "SELECT c.name, key, u.name, first_seen, last_seen, lines, round(connected, 6) FROM users u "
     "JOIN channels c ON c.id = channel ORDER BY c.name, key",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -77,7 +78,7 @@ def test_without_a_database(at: Path) -> None:
         result = rosey(*verb)
         assert result.exit_code == 1
         assert "database.db is not there" in result.output
-    assert rosey("restore", "nosuch").output.startswith("rosey: nosuch is not there")
+    assert rosey("restore", "nosuch").output.startswith("rosey: nosuch is not there; nothing was")
 
 
 def test_check(at: Path) -> None:
@@ -85,7 +86,7 @@ def test_check(at: Path) -> None:
     fill(at, *(f"line {i}" for i in range(2000)))
     result = rosey("check")
     assert result.exit_code == 0
-    assert "is whole; its tables have shape 1" in result.output
+    assert "is whole; its tables have shape 2" in result.output
     assert "chat: 2000" in result.output
     path = at / "database.db"
     whole = path.read_bytes()
@@ -118,6 +119,7 @@ async def test_backup_while_the_bot_runs_and_restore(at: Path) -> None:
     assert len(contents(at)["chat"]) == 1
     (kept,) = names(at, "database-*.db")
     assert f"the old one is kept as {at / kept}" in told
+    assert "who was forgotten since that backup is in it again: rosey privacy forget USER" in told
     old = sqlite3.connect(at / kept)
     assert old.execute("SELECT count(*) FROM chat").fetchone() == (2,)
     old.close()
@@ -125,6 +127,77 @@ async def test_backup_while_the_bot_runs_and_restore(at: Path) -> None:
     async with running(again) as plugin:
         assert again.events == []
         assert [one.message for one in (await plugin.recent_chat(context(again))).messages] == ["one"]
+
+
+MAIN = """
+import resource, sys
+from rosey_core.cli.errors import exit_codes
+from rosey_plugins.database.cli import db
+if int(sys.argv[1]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+with exit_codes():
+    db(sys.argv[2:], standalone_mode=False)
+"""
+
+
+def limited(size: int, *args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    """Run a verb in a process whose files may have so many bytes, as on a disk that is full then; 0 is any."""
+    command = (sys.executable, "-c", MAIN, str(size), *args)
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **kwargs)
+
+
+def test_what_cannot_be_written_is_named(at: Path) -> None:
+    """Where a copy can't be: a place that is not there, one that may not be written, a disk that is full."""
+    fill(at, *(f"line {i} {'x' * 500}" for i in range(500)))
+    for verb, why in (
+        (("backup", "/nowhere/x.db"), "/nowhere/x.db can't be written: No such file or directory"),
+        (("backup", "/sys/x.db"), "/sys/x.db can't be written: "),
+        (("export", "/nowhere/x"), "/nowhere/x can't be written: No such file or directory"),
+    ):
+        result = rosey(*verb)
+        assert result.exit_code == 1, result.output
+        assert result.output.startswith(f"rosey: {why}"), result.output
+    rosey("backup", "good.db")
+    for verb in (("restore", "good.db"), ("import", "bot.db")):
+        sqlite3.connect("bot.db").execute("CREATE TABLE IF NOT EXISTS user_stats (username)")
+        result = rosey(*verb, "--file", "/sys/x/database.db")
+        assert result.exit_code == 1, result.output
+        assert result.output.startswith("rosey: /sys/x/database.db can't be written: "), result.output
+    for verb in (("backup", "full.db"), ("export", "full.jsonl")):
+        told = limited(100_000, *verb)
+        assert told.returncode == 1
+        assert told.stderr.startswith(f"rosey: {verb[1]} can't be written: "), told.stderr
+        assert names(Path(), "*full*") == []
+
+
+def test_export_to_standard_output(at: Path) -> None:
+    """`-` is that too; a reader that goes ends it quietly, and an output that is full is its own fault."""
+    fill(at, *(f"line {i} {'x' * 500}" for i in range(500)))
+    assert len(rosey("export", "-").output.splitlines()) == 500
+    assert not Path("-").exists()
+    with Path("/dev/full").open("w") as full:
+        told = limited(0, "export", stdout=full)
+    assert (told.returncode, "database.db" in told.stderr) == (1, False)
+    assert "its output, or a file of its own, can't be written: No space left" in told.stderr
+    gone, out = os.pipe()
+    os.close(gone)
+    told = limited(0, "export", stdout=out)
+    os.close(out)
+    assert told.stderr == ""
+
+
+def test_the_file_of_a_unit(at: Path) -> None:
+    """It is elsewhere, so it has to be named, for each verb."""
+    fill(at, "one")
+    text = '[nats]\nlisten = "127.0.0.1:4222"\n[plugins.database]\nrun = "unit"\nnats_password = { env = "X" }\n'
+    write_text(TWO + text)
+    for verb in (("check",), ("backup", "x"), ("restore", "x"), ("vacuum",), ("export",), ("import", "x")):
+        result = rosey(*verb)
+        assert result.exit_code == 1
+        assert 'says run = "unit" for the plugin database' in result.output, result.output
+        assert "rosey db check --file /var/lib/rosey-plugin/database/database.db" in result.output
+    named = at.rename(at.with_name("elsewhere")) / "database.db"
+    assert f"{named} is whole" in rosey("check", "--file", str(named)).output
 
 
 def test_a_bad_backup_is_not_restored(at: Path) -> None:
@@ -135,17 +208,20 @@ def test_a_bad_backup_is_not_restored(at: Path) -> None:
     raw = Path("good.db").read_bytes()
     Path("bad.db").write_bytes(raw[:40_960] + b"\xa5" * 3000 + raw[43_960:])
     Path("none.db").write_text("no database")
+    sqlite3.connect("other.db").execute("CREATE TABLE other (x)")
     with sqlite3.connect("good.db") as newer:
-        newer.execute("INSERT INTO migrations VALUES (2, 'x', 1)")
+        newer.execute("INSERT INTO migrations VALUES (3, 'x', 1)")
     newer.close()
     for name, why in (
         ("bad", "is not whole"),
-        ("none", "does not begin as one"),
+        ("none", "none.db is not whole (it does not begin as a database does); nothing was changed"),
+        ("other", "other.db is a database of another program; nothing was changed"),
         ("good", "written by a newer rosey"),
     ):
         result = rosey("restore", f"{name}.db")
         assert result.exit_code == 1
         assert why in result.output
+        assert "rosey db" not in result.output  # what to do is about the bot's own file
     assert (at / "database.db").read_bytes() == before
     assert list(at.glob("database-*")) == []
 
@@ -312,6 +388,22 @@ def test_what_is_no_older_bots(at: Path, older: Older) -> None:
     sqlite3.connect("empty.db").close()
     assert "is no older bot's database: it has none of the tables user_stats" in rosey("import", "empty.db").output
     assert "rosey: nosuch.db is not there" in rosey("import", "nosuch.db").output
+
+
+def test_a_damaged_older_file_is_named(at: Path, older: Older) -> None:
+    """It, and not the database, which is whole; what was read before is taken."""
+    fill(at, "one")
+    older(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
+        "INSERT INTO recent_chat (timestamp, username, message) SELECT i, 'kim', 'words ' || i FROM n"
+    )
+    raw = Path("bot.db").read_bytes()
+    Path("bot.db").write_bytes(raw[:100_000] + b"\xa5" * 20_000 + raw[120_000:])
+    result = rosey("import", "bot.db")
+    assert result.exit_code == 1
+    assert result.output.startswith("rosey: bot.db can't be read to its end: database disk image is malformed")
+    assert "database.db" not in result.output
+    assert rosey("check").exit_code == 0
 
 
 def test_progress_stands_on_a_terminal_only(at: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rosey_core.api import NotReady, PluginError
+from rosey_core.api import Metadata, NotReady, PluginError
 from rosey_core.api import events as ev
 from rosey_plugins.database import Database, forgetting, opening, schema, upkeep
 from rosey_plugins.database.reader import Reader
@@ -56,8 +58,11 @@ def test_migrations(tmp_path: Path) -> None:
 
 def test_published_migrations_stay(tmp_path: Path) -> None:
     """What users have in their files: a number here changes only with a new migration behind it."""
-    assert [migration.number for migration in MIGRATIONS] == [1]
-    assert [migration.checksum for migration in MIGRATIONS] == ["4f2d0656121c99a1094f1159007ec19d"]
+    assert [migration.number for migration in MIGRATIONS] == [1, 2]
+    assert [migration.checksum for migration in MIGRATIONS] == [
+        "4f2d0656121c99a1094f1159007ec19d",
+        "89e31ab1f9eb8602a5a50babf0f58457",
+    ]
     with opening.writing(tmp_path / "x.db") as connection:
         migrate(connection, 1.0)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
@@ -68,7 +73,7 @@ async def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     """It says how to go back, and the file stays as it is."""
     place = Place(tmp_path)
     await fill(place)
-    ask(tmp_path, "INSERT INTO migrations VALUES (2, 'x', 1)")
+    ask(tmp_path, "INSERT INTO migrations VALUES (3, 'x', 1)")
     before = (tmp_path / "database.db").read_bytes()
     with pytest.raises(PluginError, match=r"database\.db was written by a newer rosey .* `rosey db restore FILE`"):
         async with running(Place(tmp_path)):
@@ -79,7 +84,7 @@ async def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 async def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     """An older bot's, for one."""
     ask(tmp_path, "CREATE TABLE user_stats (username)")
-    with pytest.raises(PluginError, match=r"is a database of another program; .*`rosey db import`"):
+    with pytest.raises(PluginError, match=r"is a database of another program: .*`rosey db import`"):
         async with running(Place(tmp_path)):
             pass
 
@@ -177,6 +182,58 @@ async def test_a_start_that_failed_leaves_nothing_open(tmp_path: Path, monkeypat
     assert ask(tmp_path, "SELECT * FROM writers") == []
 
 
+READ_ONLY = """
+import asyncio, concurrent.futures.thread, os, pathlib, tempfile
+from rosey_core.api import NotReady
+from rosey_plugins.database import opening
+from tests.database_place import Place, line, running, write
+
+async def main():
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as directory:
+        place = Place(pathlib.Path(directory))
+        path = place.directory / "database.db"
+        async with running(place) as plugin:
+            await write(plugin, place, line("bob", "x"))
+        opening.parts(path)[1].touch(0o600)
+        if root:  # who may write everything
+            for part in (place.directory, path, place.directory / "database.lock"):
+                os.chown(part, 65534, 65534)
+            os.setuid(65534)
+            try:
+                async with running(place) as plugin:
+                    pass
+            except NotReady as error:
+                print(error)
+        opening.parts(path)[1].unlink()
+        path.chmod(0o444)
+        opening.check(path)
+        print(*(f"{part.stat().st_mode & 0o777:o}" for part in opening.parts(path)))
+        async with running(place) as plugin:
+            await write(plugin, place, line("bob", "y"))
+            print(*(f"{part.stat().st_mode & 0o777:o}" for part in opening.parts(path)))
+
+asyncio.run(main())
+"""
+
+
+def test_files_that_may_not_be_written() -> None:
+    """Another user's is named with what to do; one's own read-only one, and those that SQLite made so, are mended."""
+    told = subprocess.run((sys.executable, "-c", READ_ONLY), capture_output=True, text=True, check=True)
+    *others, before, after = told.stdout.splitlines()
+    for text in others:
+        assert re.fullmatch(r"/\S+/database.db-wal is root's with mode 0600, and has to be \S+'s: chown it", text)
+    assert (len(others), before, after) == (os.geteuid() == 0, "444 444 444", "600 600 600")
+
+
+async def test_a_file_without_bytes_is_told(tmp_path: Path) -> None:
+    """It is begun anew, and that is not kept quiet."""
+    (tmp_path / "database.db").touch()
+    place = Place(tmp_path)
+    async with running(place):
+        assert place.events == ["database.empty"]
+
+
 # --- kills -------------------------------------------------------------------------------------------------
 
 CHILD = """
@@ -243,7 +300,7 @@ async def test_retention(tmp_path: Path) -> None:
                 place,
                 line("bob", "young", now, channel=name),
                 event(ev.UserJoined("eve"), now - 3 * day, channel=name),
-                event(ev.UserLeft("eve"), now - 2 * day, channel=name),
+                event(ev.UserLeft("eve"), now - 3 * day + 60, channel=name),
                 event(ev.UserJoined("eve"), now - 2 * day, channel=name),
                 event(ev.MediaPlayed(media), now - 0.6 * day, channel=name),
                 event(ev.StatsUsercount(3, 2), now - 2 * day, channel=name),
@@ -259,7 +316,7 @@ async def test_retention(tmp_path: Path) -> None:
         assert (await plugin.search_chat(ctx, "young")).messages
         assert len((await plugin.search_chat(context(two), "old*", limit=500)).messages) == 500
         assert (await plugin.user_stats(ctx, "bob")).total_chat_lines == 601
-        assert (await plugin.user_stats(ctx, "eve")).total_time_connected == day
+        assert (await plugin.user_stats(ctx, "eve")).total_time_connected == 60
         await writer.connection.execute("INSERT INTO chat_fts (chat_fts, rank) VALUES ('integrity-check', 1)")
     kept = contents(tmp_path)
     left = {table: [row[0] for row in kept[table]] for table in ("media", "counts", "high_water", "status")}
@@ -297,18 +354,25 @@ async def test_forget(tmp_path: Path, lines: int) -> None:
             event(listed("zaphodius", page=1, pages=2)),
         )
         await write(plugin, other, line("ZAPHODIUS", "zqxother", channel="other"))
+        said = [f"{name} joined (aliases: {other})" for name, other in (("eve", "zaphodius,zqxold"), ("eve", "kim"))]
+        said += ["Zaphodius joined", "zaphodius2 joined", *(f"x{i} joined" for i in range(lines))]
+        server = Metadata(server=True)
+        await write(plugin, place, *(line("", text, 10.0 + i, metadata=server) for i, text in enumerate(said)))
         while await upkeep.index_lines(writer):
             pass
         told = await plugin.export("zaphodius")
         assert len(told["chat"]) == lines + 1
         assert [len(told[name]) for name in ("users", "private_messages", "media_queued")] == [2, 1, 1]
+        assert [one["text"] for one in told["server_lines"]] == [said[0], said[2]]
         assert b"zqx" in files(tmp_path)
 
         await plugin.forget(context(place), "Zaphodius")
         left = files(tmp_path).lower()
-        assert b"zaphodius" not in left
+        assert b"zaphodius" not in left.replace(b"zaphodius2", b"")
         assert b"zqx" not in left
         assert b"secretive" not in left
+        spoke = [text for (text,) in ask(tmp_path, "SELECT text FROM chat WHERE user IS NULL ORDER BY id")]
+        assert spoke == ["eve joined (aliases: kim)", *said[3:]]
         assert not any((await plugin.export("zaphodius")).values())
         assert not (await plugin.user_stats(context(place), "zaphodius")).found
         assert len((await plugin.search_chat(context(place), "common words", limit=500)).messages) == min(lines, 500)

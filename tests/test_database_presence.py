@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from rosey_core.api import events as ev
 from rosey_plugins.database.presence import SILENT, Ended, Presence, Started
 from tests.database_place import Place, contents, context, event, line, listed, running, write
@@ -69,12 +73,100 @@ def test_the_bot_was_killed_and_does_not_get_in() -> None:
 
 
 def test_numbers_that_begin_at_1_again() -> None:
-    """Their file was removed: what is newer than all before counts, a repeat does not."""
+    """Their file was removed: what is newer than all before counts, a repeat does not. The bot was away meanwhile."""
     presence = Presence()
     assert presence.see(event(ev.UserJoined("a"), 100.0, seq=5000)) == [Started("a", 100.0)]
     assert presence.see(event(ev.UserLeft("a"), 90.0, seq=10)) == []
-    assert presence.see(event(ev.UserLeft("a"), 200.0, seq=10)) == [Ended("a", 100.0, 200.0)]
+    assert presence.see(event(ev.UserLeft("a"), 200.0, seq=10)) == [Ended("a", 100.0, 100.0)]
     assert presence.see(event(ev.UserJoined("a"), 200.0, seq=10)) == []
+
+
+FILM = ev.MediaPlayed(ev.Media("abc", "yt", "A film", 5400), time=600.0)
+
+
+@pytest.mark.parametrize("down", (15.0, 86400.0))
+def test_killed_while_something_plays(down: float) -> None:
+    """What CyTube tells before the list is of the new connection; seconds or a day, nobody was seen meanwhile."""
+    back = 50.0 + down
+    told = [
+        (1, 1.0, listed("a", "b")),
+        (2, 2.0, JOINED),
+        (3, 50.0, ev.StatsUsercount(3, 2)),
+        (100_001, back, ev.StatsStatus(10, joined=False, events=1)),
+        (100_002, back + 1, FILM),
+        (100_003, back + 2, ev.StatsUsercount(3, 2)),
+        (100_004, back + 3, listed("b", "c")),
+        (100_005, back + 3, JOINED),
+    ]
+    presence = Presence()
+    changes = [change for seq, at, data in told for change in presence.see(event(data, at, seq=seq))]
+    assert [one for one in changes if isinstance(one, Ended)] == [Ended("a", 1.0, 50.0), Ended("b", 1.0, 50.0)]
+    assert presence.present == {"b": back + 3, "c": back + 3}
+
+
+def test_a_long_run_has_many_blocks() -> None:
+    """Its next block is no sign for long: the bot says that it is in the room."""
+    told = [
+        (99_999, 10.0, listed("a")),
+        (100_000, 10.0, JOINED),
+        (100_001, 20.0, ev.StatsUsercount(3, 2)),
+        (100_002, 60.0, ev.StatsStatus(50, joined=True, events=1)),
+        (100_003, 90.0, LOST),
+    ]
+    presence = Presence()
+    assert [presence.see(event(data, at, seq=seq)) for seq, at, data in told][-1] == [Ended("a", 10.0, 90.0)]
+
+
+Told = list[tuple[int, float, Any]]
+_people = st.sets(st.sampled_from("abcd"))
+_ends = st.sampled_from(("killed", "lost", "stopped"))
+
+
+@st.composite
+def evenings(draw: st.DrawFn) -> tuple[Told, list[tuple[str, float, float]], dict[str, float]]:
+    """What a bot is told that comes and goes, and by hand the sessions it saw: those that ended, those that go on."""
+    told, ended, here = Told(), list[tuple[str, float, float]](), dict[str, float]()
+    seq, at = 0, 1000.0
+
+    def tell(data: Any, later: float = 0.0) -> None:
+        nonlocal seq, at
+        seq, at = seq + 1, at + later
+        told.append((seq, at, data))
+
+    ends = [*draw(st.lists(_ends, max_size=4)), ""]
+    for end in ends:
+        for data in draw(st.lists(st.sampled_from((FILM, ev.StatsUsercount(3, 2))), max_size=3)):
+            tell(data, 0.25)
+        tell(listed(*(people := draw(_people))), 0.25)
+        here = dict.fromkeys(people, at)
+        tell(JOINED)
+        for who in draw(st.lists(st.sampled_from("abcd"), max_size=4)):
+            if who in here:
+                tell(ev.UserLeft(who), 30.0)
+                ended.append((who, here.pop(who), at))
+            else:
+                tell(ev.UserJoined(who), 30.0)
+                here[who] = at
+            tell(ev.StatsStatus(1, joined=True, events=1))
+        if end in ("lost", "stopped"):
+            tell(LOST, 5.0)
+        if end:
+            ended += [(who, since, at) for who, since in here.items()]
+            at += draw(st.sampled_from((2.0, 15.0, 86400.0)))
+        if end in ("killed", "stopped"):
+            seq += -seq % 100_000
+    return told, sorted(ended), here
+
+
+@given(evenings())
+def test_sessions_are_what_was_seen(evening: tuple[Told, list[tuple[str, float, float]], dict[str, float]]) -> None:
+    """However the bot went and whatever it is told first when it comes again; not a second more, none less."""
+    told, ended, here = evening
+    presence, found = Presence(), list[tuple[str, float, float]]()
+    for seq, at, data in told:
+        changes = presence.see(event(data, at, seq=seq))
+        found += [(one.key, one.since, one.at) for one in changes if isinstance(one, Ended)]
+    assert (sorted(found), presence.present) == (ended, here)
 
 
 async def test_an_early_leave_after_a_later_join(tmp_path: Path) -> None:

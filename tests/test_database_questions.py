@@ -89,6 +89,16 @@ async def test_pages(tmp_path: Path) -> None:
         assert newer.messages == found.messages
 
 
+async def test_texts_without_spaces(tmp_path: Path) -> None:
+    """They are found by how a run of letters begins."""
+    p = Place(tmp_path)
+    async with running(p) as plugin:
+        await write(plugin, p, line("bob", "\u65e5\u672c\u8a9e\u306e\u6620\u753b"))
+        await index(plugin)
+        assert len((await plugin.search_chat(context(p), "\u65e5\u672c*")).messages) == 1
+        assert not (await plugin.search_chat(context(p), "\u65e5\u672c")).messages
+
+
 async def test_other_channels_are_not_told(tmp_path: Path) -> None:
     """Each question is about the channel that is asked."""
     one, two = Place(tmp_path, "one"), Place(tmp_path, "two")

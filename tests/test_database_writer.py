@@ -166,6 +166,25 @@ async def test_a_full_or_locked_disk_is_not_the_events_fault(tmp_path: Path) -> 
     assert len(contents(tmp_path)["chat"]) == 1
 
 
+@pytest.mark.parametrize("steps", range(0, 12, 2))
+async def test_who_cancels_every_task(tmp_path: Path, steps: int) -> None:
+    """Cancels the writer too, at any point; it is begun again with the next list, and all is written once."""
+    place = Place(tmp_path)
+    async with running(place) as plugin:
+        await write(plugin, place, line("bob", "one"))
+        begun = list(place.tasks)
+        waiting = asyncio.create_task(write(plugin, place, line("bob", "two", identity="two")))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in (*begun, waiting):
+            task.cancel()
+        await asyncio.wait((*begun, waiting))
+        await write(plugin, place, line("bob", "two", identity="two"), line("bob", "three"))
+        assert [one.message for one in (await plugin.recent_chat(context(place))).messages] == ["one", "two", "three"]
+        assert place.events == ["database.task_ended"] * 4
+        assert not any(task.done() for task in place.tasks[4:])
+
+
 async def test_flags(tmp_path: Path) -> None:
     """What is known of a line stands beside it; what others do not see is answered only to who asks."""
     place = Place(tmp_path)
@@ -186,6 +205,42 @@ async def test_flags(tmp_path: Path) -> None:
     assert [row[-1] for row in ask(tmp_path, "SELECT flags FROM chat ORDER BY id")] == [2, 8, 16, 1]
 
 
+FILM = ev.Media(id="abc", type="yt", title="A film", seconds=240)
+LIVE = ev.Media(id="tv", type="tw", title="Live")
+
+
+@pytest.mark.parametrize(
+    ("later", "again", "plays"),
+    (
+        (67.0, ev.MediaPlayed(FILM, time=64.0, uid=7, queued_by="Eve"), 1),  # the bot came again
+        (5.0, ev.MediaPlayed(FILM, time=2.0, uid=7, queued_by="eve"), 1),
+        (500.0, ev.MediaPlayed(FILM, time=190.0, uid=7, queued_by="Eve"), 2),  # on and on, while the bot was away
+        (260.0, ev.MediaPlayed(FILM, time=176.0, uid=7, queued_by="Eve"), 1),  # it was paused
+        (67.0, ev.MediaPlayed(FILM, time=200.0, uid=7, queued_by="Eve"), 1),  # it was sought
+        (67.0, ev.MediaPlayed(FILM, time=64.0), 1),  # the list may not be seen this time
+        (243.0, ev.MediaPlayed(FILM, time=-3.0, uid=7, queued_by="Eve"), 2),
+        (86400.0, ev.MediaPlayed(FILM, time=100.0, uid=7, queued_by="Eve"), 2),
+        (67.0, ev.MediaPlayed(FILM, time=64.0, uid=8, queued_by="Eve"), 2),
+        (67.0, ev.MediaPlayed(FILM, time=64.0, uid=7, queued_by="Bob"), 2),
+        (67.0, ev.MediaPlayed(LIVE, time=64.0, uid=7, queued_by="Eve"), 2),
+    ),
+)
+async def test_what_plays_is_told_at_each_join(
+    tmp_path: Path, later: float, again: ev.MediaPlayed, plays: int
+) -> None:
+    """A play that goes on is one, by what it is and where it stands; what is played again counts again."""
+    place = Place(tmp_path)
+    first = event(ev.MediaPlayed(FILM, time=-3.0, uid=7, queued_by="Eve"), 1000.0, seq=5)
+    second = event(again, 1000.0 + later, seq=100_001)
+    async with running(place) as plugin:
+        await write(plugin, place, first, second)
+        await write(plugin, place, second, first)
+        await write(plugin, place, first, second, event(ev.MediaPlayed(LIVE, uid=9), 90_000.0, seq=100_002))
+        await write(plugin, place, second, event(ev.MediaPlayed(LIVE, uid=9), 99_000.0, seq=200_002), second)
+        assert len((await plugin.media_history(context(place))).media) == plays + 1
+        assert (await plugin.channel_stats(context(place))).total_media == plays + 1
+
+
 # --- at least once -----------------------------------------------------------------------------------------
 
 _names = st.sampled_from(["Alice", "alice", "bob", "Eve", "\u00c9ve"])
@@ -197,10 +252,10 @@ _data: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.UserLeft, _names),
     st.lists(_names, max_size=3).map(lambda names: listed(*names)),
     st.tuples(_names, st.integers(1, 2)).map(lambda t: listed(t[0], page=t[1], pages=2)),
-    st.builds(ev.MediaPlayed, st.just(MEDIA), queued_by=_names),
+    st.builds(ev.MediaPlayed, st.just(MEDIA), st.sampled_from([-3.0, 0.0, 57.0]), queued_by=_names),
     st.builds(ev.StatsUsercount, st.integers(0, 5), st.integers(0, 5)),
     st.builds(ev.StatsHighWater, st.integers(0, 5), st.integers(0, 5)),
-    st.just(ev.StatsStatus(1, joined=True, events=1)),
+    st.builds(ev.StatsStatus, st.just(1.0), joined=st.booleans(), events=st.just(1)),
     st.just(ev.ConnectionJoined("room", "Rosey", 2)),
     st.sampled_from([ev.ConnectionLost("gone"), ev.ConnectionKicked("out"), ev.ConnectionRefused("full")]),
     st.just(ev.CoreGap(3, 1, 3)),
@@ -214,7 +269,7 @@ def histories(draw: st.DrawFn) -> list[NormalizedEvent]:
     at, seq, events = 1000.0, 0, list[NormalizedEvent]()
     for data in draw(st.lists(_data, max_size=25)):
         at += draw(st.sampled_from([0.0, 0.25, 1.0, 60.0, 1000.0, -5.0]))
-        seq += draw(st.integers(1, 3))
+        seq += draw(st.sampled_from([1, 2, 3, 100_000]))
         identity = f"line-{at}-{data.username}-{seq}" if isinstance(data, ev.ChatMessage) else ""
         history = isinstance(data, ev.ChatMessage) and draw(st.booleans())
         metadata = HISTORY if history else Metadata()

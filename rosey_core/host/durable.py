@@ -221,7 +221,7 @@ def present(port: Port, seq: int, now: float) -> list[NormalizedEvent]:
             "user.list",
             "cytube",
             UserList(page, number, len(pages)),
-            now,
+            now + number / 1_000,  # by number and time each is another event
             NOTHING,
             f"{port.name}-{seq}-list-{number}",
             port.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -12,11 +13,23 @@ import msgspec
 
 from rosey_core.api import PluginError
 from rosey_plugins.database import opening
-from rosey_plugins.database.schema import TABLES, applied
+from rosey_plugins.database.schema import TABLES, ForeignError, applied
 
 STEP = 500
 """Pages that are copied between two looks at how far it is."""
 COUNTED = ("users", "chat", "pms", "media", "sessions", "counts", "high_water", "status")
+
+_OF_WRITING = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+    )
+)
+"""What goes wrong with the copy and not with what is copied, which is only read."""
 
 Progress = Callable[[int, int], None]
 """Is told how much is done, and of how much."""
@@ -37,13 +50,11 @@ def nothing(_done: int, _all: int) -> None:
 def report(path: Path) -> Report:
     """Look at a file as a whole. Raises `PluginError` if it is not there or not ours."""
     if not path.exists():
-        raise PluginError(f"{path} is not there: the plugin makes it at its first start")
+        raise PluginError(f"{path} is not there: the plugin makes it at its first start. --file names another place.")
     try:
         opening.examine(path)
-    except PluginError as error:
-        if isinstance(error.__cause__, sqlite3.Error | None) and "is damaged" in str(error):
-            return Report([str(error)])
-        raise
+    except opening.DamagedError as error:
+        return Report([error.why])
     wrong = opening.check(path, whole=True)
     if wrong:
         return Report(wrong)
@@ -66,17 +77,17 @@ def backup(path: Path, to: Path, progress: Progress = nothing) -> Report:
         raise PluginError(f"{path} is not there: there is nothing to back up")
     if to.exists():
         raise PluginError(f"{to} is there already, and stays as it is: name another file, or remove it")
-    with opening.translated(path):
-        opening.examine(path)
+    opening.examine(path)
     made = to.with_name(f".{to.name}.new")
     try:
-        _copy(path, made, progress)
+        _copy(path, made, to, progress)
         checked = report(made)
         if checked.wrong:
             raise PluginError(f"the copy of {path} is not whole ({checked.wrong[0]}), and was removed")
-        made.replace(to)
+        with opening.output(to):
+            made.replace(to)
     finally:
-        made.unlink(missing_ok=True)
+        _remove(made)
     return checked
 
 
@@ -86,11 +97,17 @@ def restore(path: Path, source: Path, now: float, progress: Progress = nothing) 
     Raises:
         PluginError: the backup is not whole, or somebody has the database open.
     """
-    checked = report(source)
+    if not source.is_file():
+        raise PluginError(f"{source} is not there; nothing was changed")
+    try:
+        checked = report(source)
+    except ForeignError as error:
+        raise PluginError(f"{error.why}; nothing was changed") from None
     if checked.wrong:
         raise PluginError(f"{source} is not whole ({checked.wrong[0]}); nothing was changed")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = opening.hold(path.parent, alone=True)
+    with opening.output(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = opening.hold(path.parent, alone=True)
     if lock is None:
         raise PluginError(
             f"{path} is in use, and stays as it is: end rosey first, or let it go by `rosey plugins park database`"
@@ -98,12 +115,13 @@ def restore(path: Path, source: Path, now: float, progress: Progress = nothing) 
     with lock:
         made = path.with_name(f".{path.name}.new")
         try:
-            _copy(source, made, progress)
-            kept = _aside(path, now) if path.exists() else None
-            made.replace(path)
-            opening.give(path)
+            _copy(source, made, path, progress)
+            with opening.output(path):
+                kept = _aside(path, now) if path.exists() else None
+                made.replace(path)
+                opening.give(path)
         finally:
-            made.unlink(missing_ok=True)
+            _remove(made)
     return kept
 
 
@@ -121,23 +139,35 @@ def shrink(path: Path) -> tuple[int, int]:
     return before, path.stat().st_size
 
 
-def _copy(path: Path, to: Path, progress: Progress) -> None:
-    """Copy a database into one file, and take out who had it open."""
-    to.unlink(missing_ok=True)
-    os.close(os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with opening.translated(path), opening.reading(path) as source:
-        # One moment for all pages: else each commit of the bot would begin the copy anew.
-        source.execute("BEGIN")
-        source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        copy = sqlite3.connect(to, isolation_level=None)
-        try:
-            source.backup(copy, pages=STEP, progress=lambda _, left, pages: progress(pages - left, pages))
+def _copy(path: Path, made: Path, to: Path, progress: Progress) -> None:
+    """Copy a database into the one file `made`, which is to be `to`, and take out who had it open."""
+    with opening.output(to):
+        made.unlink(missing_ok=True)
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        copy = sqlite3.connect(made, isolation_level=None)
+    with contextlib.closing(copy):
+        with opening.translated(path), opening.reading(path) as source:
+            # One moment for all pages: else each commit of the bot would begin the copy anew.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            try:
+                source.backup(copy, pages=STEP, progress=lambda _, left, pages: progress(pages - left, pages))
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode in _OF_WRITING:
+                    raise PluginError(f"{to} can't be written: {error}") from error
+                raise
+        with opening.output(to):
             copy.execute("PRAGMA journal_mode = DELETE")
             copy.execute("DELETE FROM writers")
-        finally:
-            copy.close()
-    with to.open("rb") as file:
+    with opening.output(to), made.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _remove(made: Path) -> None:
+    """Remove what is left of a copy, where there can be one."""
+    with contextlib.suppress(OSError):
+        made.unlink()
+        made.with_name(f"{made.name}-journal").unlink(missing_ok=True)
 
 
 def _aside(path: Path, now: float) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterator
@@ -51,17 +52,23 @@ def dump(path: Path, table: str, form: str, out: TextIO) -> Iterator[int]:
     """Write a table to `out`, as `jsonl` or `csv`; the number of rows so far, again and again.
 
     Raises:
-        PluginError: there is no file.
+        PluginError: there is no file, or it can't be read.
+        OSError: `out` can't be written.
     """
     if not path.exists():
         raise PluginError(f"{path} is not there: there is nothing to export")
     opening.examine(path)
-    with opening.translated(path), opening.reading(path) as connection:
-        rows = connection.execute(EXPORTS[table])
+    with contextlib.ExitStack() as stack:
+        with opening.translated(path):
+            rows = stack.enter_context(opening.reading(path)).execute(EXPORTS[table])
         columns = [column[0] for column in rows.description]
         write = _csv(columns, out) if form == "csv" else _jsonl(columns, out)
         done = 0
-        while some := list(itertools.islice(rows, 1000)):
+        while True:
+            with opening.translated(path):  # what goes wrong with `out` is not the database's fault
+                some = list(itertools.islice(rows, 1000))
+            if not some:
+                return
             write(some)
             done += len(some)
             yield done

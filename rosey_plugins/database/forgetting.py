@@ -8,6 +8,7 @@ file is written anew (VACUUM); and the write-ahead log holds older pages, so it 
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 
 from rosey_core.api import NotReady
 from rosey_plugins.database.presence import key_of
+from rosey_plugins.database.rows import SERVER
 from rosey_plugins.database.upkeep import delete_lines
 from rosey_plugins.database.writer import Writer
 
@@ -24,11 +26,19 @@ PAGES = 200
 """Pages of the search index that are merged at once."""
 TRIES = 20
 
+_Place = tuple[float, int]
+"""A line's time and number."""
+_FIRST = (-1.0, 0)
+_SERVER_LINES = f"""
+SELECT l.at, l.id, l.text, l.html, c.name FROM chat l JOIN channels c ON c.id = l.channel
+WHERE l.user IS NULL AND (l.at, l.id) > (?, ?) AND l.flags & {SERVER} ORDER BY l.at, l.id LIMIT ?"""
+
 
 async def forget(writer: Writer, user: str) -> bool:
     """Delete everything about a user, in all channels; whether there was anything.
 
-    Lines of others stay, also those that name the user.
+    Lines of others stay, also those that name the user. Those of the server that do go: it tells moderators who came,
+    and under which other names.
 
     Raises:
         NotReady: it is deleted, and the write-ahead log still holds it because somebody reads the file.
@@ -47,6 +57,10 @@ async def forget(writer: Writer, user: str) -> bool:
             ):
                 await connection.execute(sql, (number,))
             writer.forgotten()
+    place: _Place | None = _FIRST
+    while place is not None:
+        place, some = await _forget_server_lines(writer, user, place)
+        found = found or some
     async with writer.transaction() as connection:
         await connection.execute("UPDATE media SET queued_by = '', queued_key = '' WHERE queued_key = ?", (key,))
         rows = await connection.execute_fetchall("SELECT id, listing FROM channels")
@@ -75,6 +89,30 @@ async def _forget_lines(writer: Writer, number: int) -> bool:
         ids = [line for (line,) in rows]
         await delete_lines(connection, f"[{','.join(map(str, ids))}]")
     return len(ids) == LINES
+
+
+async def _forget_server_lines(writer: Writer, user: str, behind: _Place) -> tuple[_Place | None, bool]:
+    """Delete the server's lines that name a user, of the next ones; where to go on, and whether there were any."""
+    async with writer.transaction() as connection:
+        rows = list(await connection.execute_fetchall(_SERVER_LINES, (*behind, LINES)))
+        ids = [number for _, number, text, html, _ in rows if _names_in(text, html, user)]
+        if ids:
+            await delete_lines(connection, f"[{','.join(map(str, ids))}]")
+    return _behind(rows), bool(ids)
+
+
+def _behind(rows: list[Any]) -> _Place | None:
+    """Where the next lines are; `None` if these were the last."""
+    return (rows[-1][0], rows[-1][1]) if len(rows) == LINES else None
+
+
+def _names_in(text: str, html: str | None, user: str) -> bool:
+    return names(text, user) or (html is not None and names(html, user))
+
+
+def names(text: str, user: str) -> bool:
+    """Whether a user's name stands in a text as a word, in any capitals, as the event log looks for it."""
+    return re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 async def merge(writer: Writer) -> None:
@@ -144,4 +182,21 @@ async def told(writer: Writer, user: str) -> dict[str, list[dict[str, Any]]]:
             rows = await cursor.fetchall()
         columns = [column[0] for column in cursor.description]
         kept[name] = [dict(zip(columns, row, strict=True)) for row in rows]
+    kept["server_lines"] = await _told_by_server(writer, user)
     return kept
+
+
+async def _told_by_server(writer: Writer, user: str) -> list[dict[str, Any]]:
+    """The server's lines that name a user."""
+    found: list[dict[str, Any]] = []
+    place: _Place | None = _FIRST
+    while place is not None:
+        async with writer.lock:
+            rows = list(await writer.connection.execute_fetchall(_SERVER_LINES, (*place, LINES)))
+        found += [
+            {"channel": channel, "at": at, "text": text}
+            for at, _, text, html, channel in rows
+            if _names_in(text, html, user)
+        ]
+        place = _behind(rows)
+    return found

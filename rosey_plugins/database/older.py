@@ -37,6 +37,10 @@ class Row(NamedTuple):
     why: str = ""
 
 
+class UnreadError(Exception):
+    """The older bot's file can't be read further."""
+
+
 @contextlib.contextmanager
 def reading_old(path: Path) -> Iterator[sqlite3.Connection]:
     """The older bot's file, to read. Raises `PluginError` if it is none."""
@@ -54,12 +58,28 @@ def reading_old(path: Path) -> Iterator[sqlite3.Connection]:
             raise PluginError(f"{path} can't be read as an older bot's database: {error}") from error
         if not tables & OLD.keys():
             raise PluginError(f"{path} is no older bot's database: it has none of the tables {', '.join(OLD)}")
-        yield connection
+        try:
+            yield connection
+        except UnreadError as error:
+            raise PluginError(
+                f"{path} can't be read to its end: {error}. What could be read before is taken. Try a copy that "
+                f"`.recover` of sqlite3 made: once more does no harm."
+            ) from error
+
+
+@contextlib.contextmanager
+def _from_old() -> Iterator[None]:
+    """Tell a fault of the older bot's file from one of the database it goes into."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise UnreadError(str(error)) from error
 
 
 def lacks(connection: sqlite3.Connection, table: str) -> str:
     """What a table lacks, in words; empty if nothing."""
-    there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    with _from_old():
+        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
     if not there:
         return "there is no such table"
     missing = [column for column in OLD[table] if column not in there]
@@ -68,13 +88,23 @@ def lacks(connection: sqlite3.Connection, table: str) -> str:
 
 def size(connection: sqlite3.Connection, table: str) -> int:
     """How many rows a table has; 0 for one that can't be read."""
-    return 0 if lacks(connection, table) else int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    if lacks(connection, table):
+        return 0
+    with _from_old():
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def rows(connection: sqlite3.Connection, table: str) -> Iterator[Row]:
     """The rows of a table, in the order of their numbers."""
     order = "timestamp, rowid" if "timestamp" in OLD[table] else "rowid"
-    for number, *values in connection.execute(f"SELECT rowid, {', '.join(OLD[table])} FROM {table} ORDER BY {order}"):
+    with _from_old():
+        found = connection.execute(f"SELECT rowid, {', '.join(OLD[table])} FROM {table} ORDER BY {order}")
+    while True:
+        with _from_old():
+            one = next(found, None)
+        if one is None:
+            return
+        number, *values = one
         taken, why = [], ""
         for column, value in zip(OLD[table], values, strict=True):
             kept, why = _value(column, value)

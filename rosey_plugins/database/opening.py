@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import socket
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -17,11 +19,12 @@ from typing import IO
 import msgspec
 
 from rosey_core.api import NotReady, PluginError
-from rosey_plugins.database.schema import applied, migrate
+from rosey_plugins.database.schema import ForeignError, applied, migrate
 
 FILE = "database.db"
 LOCK = "database.lock"
 HEADER = b"SQLite format 3\0"
+PRIVATE = 0o600
 SMALL = 64 << 20
 """Bytes up to which a file is checked at every start; a bigger one when its last end was no clean one."""
 STALE = 60.0
@@ -93,6 +96,21 @@ def give(path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
+def keep_private(path: Path) -> None:
+    """Let the owner read and write the files, and nobody else: what people wrote is not for all on this machine.
+
+    All three: SQLite makes those beside a file with its mode, so one that was read-only for a while leaves two more.
+    """
+    for part in parts(path):
+        if part.exists() and stat.S_IMODE(part.stat().st_mode) != PRIVATE:
+            part.chmod(PRIVATE)
+
+
+def parts(path: Path) -> tuple[Path, ...]:
+    """The file and those that SQLite has beside it, whether they are there or not."""
+    return (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
+
+
 def examine(path: Path) -> bool:
     """Look at a file; whether it has to be checked as a whole before it may be written.
 
@@ -111,12 +129,12 @@ def examine(path: Path) -> bool:
     if not length:
         return False
     if header != HEADER:
-        raise damaged(path, "it does not begin as one")
+        raise damaged(path, "it does not begin as a database does")
     with translated(path), reading(path) as connection:
         try:
             done = applied(connection)
-        except PluginError as error:
-            raise PluginError(f"{path} {error}") from None
+        except ForeignError as error:
+            raise ForeignError(f"{path} {error.why}", error.do) from None
         left = connection.execute("SELECT count(*) FROM writers").fetchone()[0] if done else 1
     return bool(left) or length <= SMALL
 
@@ -147,6 +165,11 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
+def empty(path: Path) -> bool:
+    """Whether a file is there that has no bytes."""
+    return path.is_file() and not size(path)
+
+
 def sound(path: Path) -> None:
     """Look at a file, and at all of it where it has to be. Raises as `examine`."""
     if examine(path) and (wrong := check(path)):
@@ -159,13 +182,15 @@ def prepare(path: Path, instance: str, now: float) -> list[Other]:
     Raises:
         PluginError, NotReady: as `examine`.
     """
+    with translated(path):
+        keep_private(path)
     with translated(path), writing(path) as connection:
         try:
             migrate(connection, now)
-        except PluginError as error:
-            raise PluginError(f"{path} {error}") from None
+        except ForeignError as error:
+            raise ForeignError(f"{path} {error.why}", error.do) from None
         give(path)
-        path.chmod(0o600)  # what people wrote to each other is not for everyone on this machine
+        keep_private(path)
         return enter(connection, instance, now)
 
 
@@ -200,12 +225,51 @@ def busy(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError)
 
 
-def damaged(path: Path, why: str) -> PluginError:
-    """The error for a file that is not whole."""
-    return PluginError(
+class DamagedError(PluginError):
+    """A file is not whole, and `why`."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
+
+
+def damaged(path: Path, why: str) -> DamagedError:
+    """The error for the bot's own file."""
+    return DamagedError(
         f"{path} is damaged ({why}), and stays as it is: `rosey db check` says more, `rosey db restore FILE` goes "
-        f"back to a backup. Moved away, a new one is begun."
+        f"back to a backup. Move it away to begin a new one.",
+        why,
     )
+
+
+def unwritable(path: Path) -> str:
+    """Which of the files this user may not write, and what to do, in a sentence; empty if none."""
+    for part in (path.parent, *parts(path)):
+        if part.exists() and not os.access(part, os.W_OK):
+            there, me = part.stat(), os.geteuid()
+            mode = f"mode {stat.S_IMODE(there.st_mode):04o}"
+            if there.st_uid == me:
+                return f"{part} may not be written, it has {mode}: chmod u+rw {part}"
+            return f"{part} is {_user(there.st_uid)}'s with {mode}, and has to be {_user(me)}'s: chown it"
+    return ""
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+@contextlib.contextmanager
+def output(path: Path) -> Iterator[None]:
+    """Name a file that is made, where it can't be. Raises `PluginError`."""
+    try:
+        yield
+    except OSError as error:
+        raise PluginError(f"{path} can't be written: {error.strerror}") from error
+    except sqlite3.Error as error:
+        raise PluginError(f"{path} can't be written: {error}") from error
 
 
 @contextlib.contextmanager
@@ -215,7 +279,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         if busy(error):
-            raise NotReady(f"{path}: {error}", retry=5) from error
+            raise NotReady(unwritable(path) or f"{path}: {error}", retry=5) from error
         raise damaged(path, str(error)) from error
     except OSError as error:
-        raise NotReady(f"{path}: {error.strerror}", retry=5) from error
+        raise NotReady(unwritable(path) or f"{path}: {error.strerror}", retry=5) from error

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +53,8 @@ class Database(Questions):
         self._lock: IO[bytes] | None = None
         self._stopping = False
         self._warned = False
+        self._work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @hookimpl
     async def start(self, ctx: Context) -> None:
@@ -67,12 +70,15 @@ class Database(Questions):
             raise
 
     async def _begin(self, ctx: Context, path: Path) -> None:
+        if opening.empty(path):  # a disk that was full, or somebody's `touch`
+            ctx.log.warning("database.empty", path=str(path), reason="it has no bytes, so a new one is begun in it")
         if await asyncio.to_thread(opening.examine, path):
             if (size := opening.size(path)) > opening.SMALL:
                 self._reader = await Reader.open(path)
                 self._closed = "it is checked, because its last end was no clean one"
                 ctx.log.warning("database.checking", size_mib=size >> 20)
-                ctx.spawn(self._check_and_open(ctx, path), "check")
+                self._work = {"check": partial(self._check_and_open, ctx, path)}
+                self._busy(ctx)
                 return
             await self._check(path)
         await self._open(ctx, path)
@@ -88,6 +94,7 @@ class Database(Questions):
             except PluginError as error:
                 self._closed = str(error)
                 ctx.log.error("database.damaged", reason=str(error))  # noqa: TRY400  the text says it all
+                self._work = {}
                 return
             else:
                 return
@@ -105,10 +112,25 @@ class Database(Questions):
             self._reader = self._reader or await Reader.open(path)
         self._closed = "it was stopped"
         self._warn(ctx, others)
-        ctx.spawn(writer.run(), "writer")
-        ctx.spawn(self._index(ctx, writer), "index")
-        ctx.spawn(self._beat(ctx, writer), "beat")
-        ctx.spawn(self._trim(ctx, writer), "trim")
+        self._work = {
+            "writer": writer.run,
+            "index": partial(self._index, ctx, writer),
+            "beat": partial(self._beat, ctx, writer),
+            "trim": partial(self._trim, ctx, writer),
+        }
+        self._busy(ctx)
+
+    def _busy(self, ctx: Context) -> None:
+        """Begin all work that is not being done; nothing of it ends by itself.
+
+        A plugin that runs beside this one may cancel every task there is.
+        """
+        for name, work in self._work.items():
+            task = self._tasks.get(name)
+            if task is None or task.done():
+                if task is not None:
+                    ctx.log.warning("database.task_ended", task=name)
+                self._tasks[name] = ctx.spawn(work(), name)
 
     @hookimpl(history=True, stopped=True, own=True, server=True, shadow=True)
     async def on_events(self, ctx: Context, events: Sequence[NormalizedEvent]) -> None:
@@ -117,6 +139,7 @@ class Database(Questions):
         assert isinstance(settings, DatabaseSettings)  # noqa: S101  the host made them of the manifest's
         self._settings[ctx.channel_name] = settings
         self._contexts[ctx.channel_name] = ctx
+        self._busy(ctx)
         if self._writer is None:
             raise NotReady(f"the database can't be written: {self._closed}", retry=RETRY)
         await self._writer.write(ctx.channel_name, events, private=settings.private_messages)
@@ -128,6 +151,7 @@ class Database(Questions):
         await self._let_go()
 
     async def _let_go(self) -> None:
+        self._work, self._tasks = {}, {}
         writer, self._writer = self._writer, None
         reader, self._reader = self._reader, None
         if reader is not None:

@@ -2,6 +2,10 @@
 
 Each event counts once: what has a number that was reckoned already is a repeat. Numbers may begin at 1 again (their
 file was removed); then the time tells, since a repeat is never newer than all that was reckoned.
+
+Where the bot was killed nothing tells that it lost the room, and what CyTube tells at a join (what plays, how many
+are there) comes before the bot is in again. So each sign that the bot was away holds the time of what it saw before;
+sessions of before end at that time.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from rosey_core.api import events as ev
 
 SILENT = 150.0
 """Seconds without any event after which the bot was not there: it tells its own state once a minute."""
+BLOCK = 100_000
+"""Numbers that the daemon reserves at once: each of its runs begins with a block of its own."""
 
 
 def key_of(name: str) -> str:
@@ -45,6 +51,7 @@ class Presence(msgspec.Struct):
         done_seq: the number of the last event that counts, and `done_at` the newest time of any.
         seen_at: when anything of the channel was seen last, lines of chat too.
         inside: the bot is in the room, as far as it was told.
+        away_at: `seen_at` before the first sign that the bot was away; 0 while there is none.
         list_at: when page 1 of the last list of users came; `list_before` is `seen_at` before it.
         listing: the keys of a list whose last page has not come yet.
         listed: a list came since the bot joined last.
@@ -56,6 +63,7 @@ class Presence(msgspec.Struct):
     done_at: float = 0.0
     seen_at: float = 0.0
     inside: bool = False
+    away_at: float = 0.0
     list_at: float = 0.0
     list_before: float = 0.0
     listing: list[str] = []
@@ -68,14 +76,17 @@ class Presence(msgspec.Struct):
         at = event.timestamp
         again = event.seq <= self.done_seq
         if event.event_type in _SAID:
-            if not again and not event.metadata.history:
+            if not again and not event.metadata.history and not self._later_run(event.seq):
                 self.seen_at = max(self.seen_at, at)
             return []
         if again and at <= self.done_at:
             return []
         before = min(self.seen_at or at, at)  # lines have the time of another clock
+        if self.present and not self.away_at and (again or at - before > SILENT or self._later_run(event.seq)):
+            self.away_at = before
         self.done_seq, self.done_at = event.seq, max(self.done_at, at)
-        self.seen_at = max(self.seen_at, at)
+        if event.event_type != "core.gap":  # of the time at which it was noticed
+            self.seen_at = max(self.seen_at, at)
         step = _STEPS.get(event.event_type)
         return step(self, event.data, at, before) if step else []
 
@@ -88,9 +99,17 @@ class Presence(msgspec.Struct):
         return [Started(key, at)]
 
     def end(self, key: str, at: float) -> list[Started | Ended]:
-        """Somebody is gone."""
+        """Somebody is gone; who was there before the bot was away was seen until then."""
         since = self.present.pop(key, None)
-        return [] if since is None else [Ended(key, since, max(since, at))]
+        if since is None:
+            return []
+        if self.away_at and since <= self.away_at:
+            at = min(at, self.away_at)
+        return [Ended(key, since, max(since, at))]
+
+    def _later_run(self, seq: int) -> bool:
+        """Whether a number is of a later block than the last: of a later run, or, now and then, of a long one."""
+        return (seq - 1) // BLOCK > (self.done_seq - 1) // BLOCK
 
     def end_all(self, at: float) -> list[Started | Ended]:
         """All are gone, or nobody sees them any more."""
@@ -127,23 +146,38 @@ def _list(presence: Presence, page: ev.UserList, at: float, before: float) -> li
 def _in(presence: Presence, _data: object, _at: float, before: float) -> list[Started | Ended]:
     """The bot is in the room; the list of users came before this.
 
-    Where it was in already and nothing told that it lost that, it was killed: nobody saw who was there meanwhile.
+    Where it was in already and nothing told that it lost that, it was killed: nobody saw who was there meanwhile. So
+    it is where it was killed on its way in.
     """
     changes: list[Started | Ended] = []
-    if presence.inside:
+    if presence.inside or presence.listed:
         until = presence.list_before if presence.listed else before
         for key, since in list(presence.present.items()):
             if not presence.listed or since < presence.list_at:
                 changes += presence.end(key, until)
                 if presence.listed:
                     changes += presence.start(key, presence.list_at)
-    presence.inside, presence.listed = True, False
+    presence.inside, presence.listed, presence.away_at = True, False, 0.0
     return changes
 
 
-def _out(presence: Presence, _data: object, at: float, before: float) -> list[Started | Ended]:
-    presence.inside, presence.listed = False, False
-    return presence.end_all(at if at - before <= SILENT else before)
+def _out(presence: Presence, _data: object, at: float, _: float) -> list[Started | Ended]:
+    changes = presence.end_all(at)
+    presence.inside, presence.listed, presence.away_at = False, False, 0.0
+    return changes
+
+
+def _status(presence: Presence, status: ev.StatsStatus, at: float, before: float) -> list[Started | Ended]:
+    """The bot says whether it is in the room: a sign that it was away may have been a long run's next block.
+
+    After a silence the first time is not believed: a computer that slept notices a little later what it lost.
+    """
+    if status.joined:
+        if at - before <= SILENT:
+            presence.away_at = 0.0
+    elif presence.present:
+        presence.away_at = presence.away_at or before
+    return []
 
 
 def _lost(presence: Presence, gap: ev.CoreGap, _at: float, _before: float) -> list[Started | Ended]:
@@ -161,5 +195,6 @@ _STEPS: dict[str, _Step] = {
     "connection.lost": _out,
     "connection.kicked": _out,
     "connection.refused": _out,
+    "stats.status": _status,
     "core.gap": _lost,
 }

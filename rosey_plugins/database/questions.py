@@ -27,8 +27,6 @@ from rosey_plugins.database.shapes import (
 
 LONGEST_SEARCH = 200
 """Characters of what is searched for."""
-CONTINUED = 5.0
-"""Seconds into an item that played before: the bot came back, and it still played."""
 
 _CHANNEL = "(SELECT id FROM channels WHERE name = ?)"
 _LINE = "c.at, c.id, coalesce(u.name, ''), c.text, c.kind, c.event FROM"
@@ -106,15 +104,12 @@ FROM channels c LEFT JOIN users u ON u.channel = c.id WHERE c.name = ? GROUP BY 
 
     @query("media_history")
     async def media_history(self, ctx: Context, limit: int = 50, before: str = "", after: str = "") -> Plays:
-        """What played, once also where the bot came back while it played."""
+        """What played."""
         page = Page(limit, before, after)
-        end, values = page.sql("m.at", "m.seq")
-        sql = f"""
-SELECT m.at, m.seq, m.title, m.link, m.type, m.media, m.seconds, m.queued_by FROM media m
-WHERE m.channel = {_CHANNEL} AND NOT (m.position > {CONTINUED} AND (m.type, m.media) IS (
-    SELECT p.type, p.media FROM media p WHERE p.channel = m.channel AND (p.at, p.seq) < (m.at, m.seq)
-    ORDER BY p.at DESC, p.seq DESC LIMIT 1
-)){end}"""
+        end, values = page.sql("at", "seq")
+        sql = (
+            f"SELECT at, seq, title, link, type, media, seconds, queued_by FROM media WHERE channel = {_CHANNEL}{end}"
+        )
         rows, *cursors = page.turn(await self._rows(sql, ctx.channel_name, *values))
         return Plays([Play(at, *rest) for at, _, *rest in rows], *cursors)
 

@@ -15,6 +15,12 @@ HISTORY, OWN, SERVER, SHADOW, STOPPED, IMPORTED = 1, 2, 4, 8, 16, 32
 HIDDEN = SERVER | SHADOW | STOPPED
 """Lines that queries leave out unless they are asked for: others in the room do not see them, or should not."""
 
+FITS, BEGUN = 3, 10
+"""Seconds that a play may be elsewhere than it should be at its beginning, which is `BEGUN` seconds long.
+
+Some items are that short, and are played again and again.
+"""
+
 INSERTS = {
     "chat": """
 INSERT INTO chat (channel, at, event, seq, user, text, html, kind, flags)
@@ -25,15 +31,28 @@ INSERT INTO pms (channel, at, seq, sender, recipient, text, html, kind)
 VALUES (?1, ?2, ?3, (SELECT id FROM users WHERE channel = ?1 AND key = ?4),
     (SELECT id FROM users WHERE channel = ?1 AND key = ?5), ?6, ?7, ?8)
 ON CONFLICT (channel, at, seq) DO NOTHING""",
-    "media": """
-INSERT INTO media (channel, at, seq, type, media, title, seconds, link, position, queued_by, queued_key)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    "media": f"""
+INSERT INTO media (channel, at, seq, type, media, title, seconds, link, position, queued_by, queued_key, uid)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 WHERE NOT EXISTS (
+    SELECT 1 FROM (SELECT * FROM media WHERE channel = ?1 AND seq < ?3 ORDER BY seq DESC LIMIT 1)
+    WHERE type = ?4 AND media = ?5 AND (uid = ?12 OR 0 IN (uid, ?12))
+    AND (queued_key = ?11 OR '' IN (queued_key, ?11)) AND (
+        seconds = 0 OR abs(?9 - position - (?2 - at)) <= {FITS}
+        OR (?9 > {BEGUN} AND ?9 > position + (?2 - at) - seconds)
+    )
+)
 ON CONFLICT (channel, at, seq) DO NOTHING""",
     "counts": "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     "high_water": "INSERT INTO high_water VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     "status": "INSERT INTO status VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 }
-"""How a row of each table is added, once."""
+"""How a row of each table is added, once.
+
+CyTube tells what plays at each join, so something that plays may be what the row before it is about: the same item,
+as far in as it can be after that time, or less far because it was paused. Less far by more than its length, or at its
+beginning, it was played again. The row before is that of the next lower number, whatever came since: so a repeat,
+and a second copy, decide the same.
+"""
 
 SEEN = """
 INSERT INTO users (channel, key, name, name_at, first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?)
@@ -150,7 +169,7 @@ def _played(rows: Rows, channel: int, event: NormalizedEvent, played: ev.MediaPl
     media, by = played.media, storable(played.queued_by)
     texts = tuple(map(storable, (media.type, media.id, media.title)))
     row = (channel, event.timestamp, event.seq, *texts, media.seconds, storable(media.link), played.time, by)
-    rows.tables["media"].append((*row, key_of(by)))
+    rows.tables["media"].append((*row, key_of(by), played.uid or 0))
 
 
 def _joined(rows: Rows, channel: int, event: NormalizedEvent, user: ev.User) -> None:

@@ -16,6 +16,15 @@ APPLICATION = 0x524F5345
 """`ROSE`, in the file's header: whose it is."""
 
 
+class ForeignError(PluginError):
+    """A file that this rosey can't use: `why`, as a sentence about it, and what to do with the bot's own file."""
+
+    def __init__(self, why: str, do: str) -> None:
+        super().__init__(f"{why}: {do}")
+        self.why = why
+        self.do = do
+
+
 class Migration(NamedTuple):
     """A step from one shape of the tables to the next."""
 
@@ -113,6 +122,15 @@ CREATE TABLE status (
 ) WITHOUT ROWID;
 """,
     ),
+    # away_at: presence, too. uid: of the item in the playlist, 0 where that is not known.
+    Migration(
+        2,
+        """
+ALTER TABLE channels ADD COLUMN away_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE media ADD COLUMN uid INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX media_by_seq ON media (channel, seq);
+""",
+    ),
 )
 
 TABLES = (
@@ -121,6 +139,7 @@ TABLES = (
 )
 """Every table that the newest shape has."""
 
+_BACK = "go back to a backup with `rosey db restore FILE`"
 _LIST = """
 CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied_at REAL NOT NULL)
 """
@@ -130,33 +149,33 @@ def applied(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
     """How many of the migrations have run in a file; 0 for an empty one. It is only read.
 
     Raises:
-        PluginError: the file is somebody else's, of a newer rosey, or made by other migrations of these numbers.
+        ForeignError: the file is somebody else's, of a newer rosey, or made by other migrations of these numbers.
     """
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if not tables:
         return 0
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION or "migrations" not in tables:
-        raise PluginError(
-            "is a database of another program; move it away, or, if it is an older bot's, take it over with "
-            "`rosey db import`"
+        raise ForeignError(
+            "is a database of another program",
+            "move it away, or, if it is an older bot's, take it over with `rosey db import`",
         )
     rows = connection.execute("SELECT number, checksum FROM migrations ORDER BY number").fetchall()
     known = {migration.number: migration.checksum for migration in migrations}
     for number, checksum in rows:
         if number not in known:
-            raise PluginError(
+            raise ForeignError(
                 f"was written by a newer rosey (its tables have shape {rows[-1][0]}, this one knows "
-                f"{max(known, default=0)}): install that one again, or go back to a backup with "
-                f"`rosey db restore FILE`"
+                f"{max(known, default=0)})",
+                f"install that one again, or {_BACK}",
             )
         if known[number] != checksum:
-            raise PluginError(
-                f"was made by another migration {number} than this rosey has, so its tables may differ: install the "
-                f"rosey that made it, or go back to a backup with `rosey db restore FILE`"
+            raise ForeignError(
+                f"was made by another migration {number} than this rosey has, so its tables may differ",
+                f"install the rosey that made it, or {_BACK}",
             )
     if [number for number, _ in rows] != [migration.number for migration in migrations[: len(rows)]]:
-        raise PluginError("lacks a migration between others: go back to a backup with `rosey db restore FILE`")
+        raise ForeignError("lacks a migration between others", _BACK)
     return len(rows)
 
 

@@ -48,16 +48,17 @@ def take_over(path: Path, old: Path, channel: str, now: float, progress: Progres
         NotReady: the database can't be written now.
     """
     with reading_old(old) as source:
-        path.parent.mkdir(parents=True, exist_ok=True)
         opening.sound(path)
-        lock = opening.hold(path.parent)
+        with opening.output(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = opening.hold(path.parent)
         if lock is None:
             raise PluginError(f"{path} is being restored just now; try again when that is done")
         with lock, opening.translated(path), opening.writing(path) as target:
             target.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             migrate(target, now)
             opening.give(path)
-            path.chmod(0o600)
+            opening.keep_private(path)
             target.execute("INSERT INTO channels (name) VALUES (?) ON CONFLICT DO NOTHING", (channel,))
             (number,) = target.execute("SELECT id FROM channels WHERE name = ?", (channel,)).fetchone()
             return _Import(target, number).run(source, progress)

@@ -18,7 +18,7 @@ import aiosqlite
 import msgspec
 
 from rosey_core.api import NormalizedEvent, NotReady
-from rosey_plugins.database.opening import WRITING, busy, uri
+from rosey_plugins.database.opening import WRITING, busy, unwritable, uri
 from rosey_plugins.database.presence import Ended, Presence, Started
 from rosey_plugins.database.rows import INSERTS, PEAK, SEEN, Rows
 from rosey_plugins.database.shapes import CHANGED, UserStats, user_stats
@@ -54,6 +54,7 @@ class Writer:
     """Writes events.
 
     Args:
+        path: the file.
         connection: the only one of this process that writes.
         changed: is told whose numbers changed.
 
@@ -63,7 +64,8 @@ class Writer:
         rewrites: the file is written anew just now.
     """
 
-    def __init__(self, connection: aiosqlite.Connection, changed: Changed) -> None:
+    def __init__(self, path: Path, connection: aiosqlite.Connection, changed: Changed) -> None:
+        self._path = path
         self.connection = connection
         self.lock = asyncio.Lock()
         self.damaged = ""
@@ -80,7 +82,7 @@ class Writer:
         connection = await aiosqlite.connect(uri(path, "rw"), uri=True, isolation_level=None)
         for pragma in WRITING:
             await connection.execute(pragma)
-        return cls(connection, changed)
+        return cls(path, connection, changed)
 
     async def write(self, channel: str, events: Sequence[NormalizedEvent], *, private: bool) -> None:
         """Write a list; returns when it is on the disk.
@@ -148,7 +150,7 @@ class Writer:
         if not isinstance(error, sqlite3.Error):
             return None
         if busy(error):
-            return NotReady(f"the database can't be written now: {error}", retry=5)
+            return NotReady(f"the database can't be written now: {unwritable(self._path) or error}", retry=5)
         if type(error) is sqlite3.DatabaseError:
             self.damaged = f"the database is damaged ({error}): rosey db check says more"
             return NotReady(self.damaged, retry=DAMAGED)
@@ -163,12 +165,17 @@ class Writer:
         """The connection, for changes that are made together or not at all."""
         async with self.lock:
             execute = self.connection.execute
-            await execute("BEGIN IMMEDIATE")
+            if self.connection.in_transaction:  # whoever was cancelled was cancelled once more below
+                await execute("ROLLBACK")
             try:
+                await execute("BEGIN IMMEDIATE")
                 yield self.connection
                 await execute("COMMIT")
             except BaseException:
                 self._known.clear()  # what is remembered may have gone further than the file
+                await execute(
+                    "SELECT 1"
+                )  # who is cancelled does not wait for the statement: it goes on, and ends now
                 if self.connection.in_transaction:
                     await execute("ROLLBACK")
                 raise

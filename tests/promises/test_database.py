@@ -16,6 +16,7 @@ import pytest
 
 from rosey_core.bus.client import Client
 from rosey_core.testing.cytube import SimulatedCytube
+from rosey_core.testing.lookup import Media
 from rosey_core.testing.process import RoseyProcess
 from rosey_core.testing.viewer import Viewer
 from tests.promises.test_workers import back, pid_of
@@ -41,6 +42,11 @@ def rows(process: RoseyProcess, sql: str) -> list[Any]:
 
 
 LINES = "SELECT text FROM chat WHERE user IS NOT NULL ORDER BY id"
+
+
+PLAYS = "SELECT title FROM media"
+SESSIONS = """
+SELECT s.end_at, s.start_at FROM sessions s JOIN users u ON u.id = s.user WHERE u.key = 'alice' ORDER BY s.start_at"""
 
 
 async def until_rows(process: RoseyProcess, count: int, sql: str = LINES, seconds: float = 30) -> list[Any]:
@@ -149,5 +155,29 @@ async def test_a_clean_stop_ends_the_sessions(cytube: SimulatedCytube, make: Any
         await joined(process, cytube)
         ended = await until_rows(process, 2, "SELECT end_at FROM sessions WHERE end_at IS NOT NULL")
         assert max(ended) <= stopped
+    finally:
+        await process.stop()
+
+
+async def test_nobody_is_there_while_the_bot_is_not(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
+    """The daemon is killed while something plays: nobody was seen until the next list."""
+    cytube.room.playlist.fill([Media("abc", "A film", 5400, "yt")], "alice")
+    process = make(cytube.url, "database")
+    await process.start()
+    try:
+        await joined(process, cytube)
+        await alice.say("one")
+        await until_rows(process, 1)
+        await until_rows(process, 1, PLAYS)
+        process.send_signal(signal.SIGKILL)
+        await process.ended()
+        killed = time.time()
+        await process.start()
+        await joined(process, cytube)
+        await alice.say("two")
+        await until_rows(process, 2)
+        (until, _), (_, since) = rows(process, SESSIONS)
+        assert until <= killed < since
+        assert len(rows(process, PLAYS)) == 1
     finally:
         await process.stop()
