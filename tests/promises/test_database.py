@@ -85,6 +85,15 @@ async def test_an_evening(cytube: SimulatedCytube, make: Any, alice: Viewer, con
         answer = await client.request("rosey.plugins.database.recent_chat", b'{"limit": 2}', timeout=5)
         recent = json.loads(answer.data)["result"]
         assert [line["message"] for line in recent["messages"]] == ["I speak at once", "<b>& bold</b>"]
+        cytube.room.say_as("eve", "pancakes")
+        found: list[Any] = []
+        async with asyncio.timeout(5):  # it is indexed beside the writing
+            while not found:
+                answer = await client.request(
+                    "rosey.plugins.database.search_chat", b'{"text": "pancakes"}', timeout=5
+                )
+                found = json.loads(answer.data)["result"]["messages"]
+        assert [line["username"] for line in found] == ["eve"]
 
 
 async def test_a_restart_loses_and_doubles_none(cytube: SimulatedCytube, make: Any, alice: Viewer) -> None:
