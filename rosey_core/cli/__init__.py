@@ -75,7 +75,8 @@ class Verbs(click.Group):
         """The list of verbs, from the table and the names of entry points alone."""
         added = _added()
         rows = [
-            (name, VERBS[name][1] if name in VERBS else _summary(added[name])) for name in self.list_commands(ctx)
+            (name, VERBS[name][1] if name in VERBS else f"(from {_package(added[name])})")
+            for name in self.list_commands(ctx)
         ]
         with formatter.section("Verbs"):
             formatter.write_dl(rows)
@@ -95,14 +96,6 @@ def _added() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
 
     return {entry.name: entry for entry in entry_points(group=CLI_ENTRY_POINTS)}
-
-
-def _summary(entry: EntryPoint) -> str:
-    """What stands behind a verb that a package adds; only our own is imported for that."""
-    if _package(entry) == "rosey-bot":
-        command = entry.load()
-        return str(command.get_short_help_str(90))
-    return f"(from {_package(entry)})"
 
 
 def _package(entry: EntryPoint) -> str:
