@@ -101,7 +101,7 @@ class Stream:
         """See how much it holds now, in about a second at most; where it was not there, nothing is asked."""
         if not (self._there and self._bus.connected):
             return
-        if not await self._see(self._good(f"STREAM.INFO.{self._name}", seconds=LOOK_SECONDS)):
+        if not await self._see(self._good(f"STREAM.INFO.{self._name}", seconds=LOOK_SECONDS), looking=True):
             self._wake.set()
 
     def status(self) -> dict[str, Any] | None:
@@ -116,11 +116,14 @@ class Stream:
             "reason": reason,
         }
 
-    async def _see(self, work: Awaitable[_Answer]) -> bool:
+    async def _see(self, work: Awaitable[_Answer], *, looking: bool = False) -> bool:
         """Take an answer, or why there is none; whether the stream is there."""
         before, connection = self._reason, self._bus.connections
         try:
-            self._take((await work).state)
+            state = (await work).state
+            if looking and not self._there:
+                return True  # meanwhile it was found to be somebody else's, which a look does not see
+            self._take(state)
         except (BusError, msgspec.MsgspecError) as error:
             if not self._bus.connected or self._bus.connections != connection:
                 return self._there  # the next connection tells
