@@ -495,3 +495,45 @@ def test_nobody_can_cancel_a_commit() -> None:
         await rig.end()
 
     virtual(scenario)
+
+
+def test_a_letter_is_not_handed_to_who_may_not_read_it() -> None:
+    """Asked for twice it is tried once; and not at all by a plugin that lost the grant for it."""
+
+    async def scenario() -> None:
+        rig = await Rig().open()
+        lane = rig.begin()
+        pm = NormalizedEvent("chat.pm", "cytube", ChatMessage("bob", "x"), 1.0, NOTHING, "id", "cytube", 7)
+        line = NormalizedEvent("chat.message", "cytube", ChatMessage("bob", "x"), 1.0, NOTHING, "id", "cytube", 8)
+        letters = [Dead("one", "cytube", e.seq, e.event_type, 3, "no", 1.0, encode(e)) for e in (pm, line)]
+        for dead in (*letters, *letters):
+            rig.log.bury(dead)
+            lane.retry(dead)
+        await asyncio.sleep(1)
+        assert rig.flat == [8]
+        assert [dead.seq for dead in await rig.log.dead("one")] == [7]
+        await rig.end()
+
+    virtual(scenario)
+
+
+def test_who_was_removed_is_new_when_it_comes_back() -> None:
+    """Nothing of its first life stays: no position, no gap, no letter, and no late word of its old lane's."""
+
+    async def scenario() -> None:
+        rig = await Rig().open()
+        reader = rig.log.reader("one", "cytube")
+        rig.tell("a", "b", "c")
+        rig.log.bury(Dead("one", "cytube", 1, "chat.message", 3, "no", 1.0, b"{}"))
+        await rig.log.flushed()
+        reader.losing(Lost("one", "cytube", 1, 1, 1))
+        rig.log.bury(Dead("one", "cytube", 2, "chat.message", 3, "no", 1.0, b"{}"))
+        await rig.log.retain(["another"])
+        reader.advance(2)
+        assert await rig.log.dead("one") == []
+        again = rig.log.reader("one", "cytube")
+        assert again is not reader
+        assert (again.position, again.lost, again.new) == (3, None, True)
+        await rig.end()
+
+    virtual(scenario)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rosey_core.errors import NotReady, PluginError, Unavailable
-from rosey_core.host.home import Counts
+from rosey_core.host import messages
+from rosey_core.host.home import Counts, Failure
 from rosey_core.host.messages import counts_of, result_of
 
 
@@ -49,3 +50,14 @@ def test_a_retry_that_is_none() -> None:
     """A worker that wants to be tried again after no time at all is at fault."""
     with pytest.raises(PluginError):
         result_of(b'{"ok": false, "error": {"code": "not_ready", "message": "now", "retry": 0}}')
+
+
+def test_the_answer_of_a_durable_worker() -> None:
+    """How far it came is never the whole list: one failed, whatever a foreign worker says."""
+    told = messages.failed(Failure(2, "no", retry=3.0))
+    assert messages.failure_of(told, 5) == Failure(2, "no", 3.0)
+    assert messages.failure_of(messages.failed(Failure(5, "no")), 5) == Failure(4, "no")
+    assert messages.failure_of(messages.good(), 5) is None
+    assert messages.failure_of(b"nonsense", 5) is not None
+    with pytest.raises(Unavailable):
+        messages.failure_of(b"", 5)
