@@ -32,7 +32,7 @@ def holding(process: RoseyProcess, text: str) -> list[str]:
 
 async def test_told_and_forgotten(cytube: SimulatedCytube, make: Any) -> None:
     """Lines, joins, what they queued and who was in the list: all found, then no byte of it."""
-    async with make(cytube.url, "logging", "careless", "notary") as process:
+    async with make(cytube.url, "logging", "careless", "notary", "database") as process:
         async with Viewer(cytube.url, "movienight", NAME) as viewer:
             await process.until("it is in the room", lambda s: s["channels"]["cytube"]["state"] == "joined")
             await process.started()
@@ -40,7 +40,7 @@ async def test_told_and_forgotten(cytube: SimulatedCytube, make: Any) -> None:
             await viewer.say("/me dances")
             cytube.room.say_as("bob", "hello")
             async with asyncio.timeout(20):
-                while len(holding(process, LINE)) < 2 or not holding(process, "hello"):  # noqa: ASYNC110  files
+                while len(holding(process, LINE)) < 6 or not holding(process, "hello"):  # noqa: ASYNC110  files
                     await asyncio.sleep(0.05)
         await process.until("they left", lambda s: s["channels"]["cytube"]["users"] == 1)
         code, text = await process.command("privacy", "export", NAME.upper())
@@ -53,7 +53,7 @@ async def test_told_and_forgotten(cytube: SimulatedCytube, make: Any) -> None:
         code, text = await process.command("privacy", "forget", NAME.lower(), "--yes")
         assert "careless did not: it keeps everything, and has no way to forget it" in text
         assert code == 1
-        assert "plugins that forgot: logging" in text
+        assert "plugins that forgot: database, logging" in text
         assert f"deleted from the store of careless: last of {NAME}\n" in text
         left = [line.rpartition("/")[2] for line in text.splitlines() if line.startswith("still holds the name")]
         assert left == ["everything"]
@@ -62,7 +62,7 @@ async def test_told_and_forgotten(cytube: SimulatedCytube, make: Any) -> None:
         assert holding(process, "hello")
         cytube.room.say_as("bob", "and on")
         async with asyncio.timeout(20):
-            while len(holding(process, "and on")) < 2:  # noqa: ASYNC110  files
+            while len(holding(process, "and on")) < 4:  # noqa: ASYNC110  files
                 await asyncio.sleep(0.05)
 
 
