@@ -18,6 +18,7 @@ from rosey_core.channel.channel import Channel
 from rosey_core.config import Secret
 from rosey_core.envelope import Metadata, NormalizedEvent, Verdict
 from rosey_core.errors import NotReady, PluginError, RoseyError, Unavailable
+from rosey_core.eventlog.privacy import mentions
 from rosey_core.host.commands import CommandCall
 from rosey_core.host.context import Context
 from rosey_core.host.hookspecs import hookimpl
@@ -48,5 +49,6 @@ __all__ = [
     "events",
     "hookimpl",
     "media",
+    "mentions",
     "query",
 ]

@@ -10,7 +10,7 @@ import msgspec
 from rosey_core.control import Verb
 from rosey_core.errors import PluginError, RoseyError
 from rosey_core.eventlog.log import EventLog
-from rosey_core.eventlog.privacy import names
+from rosey_core.eventlog.privacy import mentions
 from rosey_core.host.home import Person
 from rosey_core.host.house import House
 from rosey_core.storage.items import Operation, Place
@@ -79,7 +79,7 @@ class Privacy:
                 await self._storage.do(place.plugin, Operation("get", place.channel, place.key))
             )
             value = got["value"] if got else None  # it expired, and is still in the file
-            if not got or names(place.key, user) or names(msgspec.json.encode(value).decode(), user):
+            if not got or mentions(place.key, user) or mentions(msgspec.json.encode(value).decode(), user):
                 found.append({**msgspec.structs.asdict(place), "value": value})
         return found
 

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimpl
+from rosey_core.api import Context, Manifest, NormalizedEvent, Settings, hookimpl, mentions
 from rosey_core.api import events as ev
 
 TAIL = 1 << 20
@@ -279,4 +279,4 @@ def _without(line: str, user: str) -> str:
 
 def _of_server(speaker: str, text: str, user: str) -> bool:
     """Whether it is a line in which the server, which no user is called like, names somebody."""
-    return speaker.startswith("[") and bool(re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text, re.IGNORECASE))
+    return speaker.startswith("[") and mentions(text, user)

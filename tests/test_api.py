@@ -7,7 +7,7 @@ from rosey_core import api
 PUBLIC = {
     *("Action", "Channel", "CommandCall", "Context", "Manifest", "Metadata", "NormalizedEvent", "NotReady"),
     *("Outcome", "PluginError", "Receipt", "RoseyError", "Secret", "Settings", "Store", "Unavailable", "Verdict"),
-    *("actions", "command", "events", "hookimpl", "media", "query"),
+    *("actions", "command", "events", "hookimpl", "media", "mentions", "query"),
 }
 
 

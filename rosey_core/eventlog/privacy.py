@@ -31,13 +31,13 @@ def without(kind: str, body: bytes, user: str) -> bytes | None:
     data, wanted = event["data"], user.lower()
     if kind in THEIRS and any(_is(data.get(field), wanted) for field in _NAMES):
         return None
-    if event["metadata"].get("server") and names(data["text"], user):
+    if event["metadata"].get("server") and mentions(data["text"], user):
         return None
     cleaned = _cleaned(data, wanted)
     return body if cleaned == data else msgspec.json.encode(event | {"data": cleaned})
 
 
-def names(text: str, user: str) -> bool:
+def mentions(text: str, user: str) -> bool:
     """Whether a user's name stands in a text as a word, in any capitals."""
     return re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text, re.IGNORECASE) is not None
 

@@ -8,13 +8,12 @@ file is written anew (VACUUM); and the write-ahead log holds older pages, so it 
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from typing import Any
 
 import msgspec
 
-from rosey_core.api import NotReady
+from rosey_core.api import NotReady, mentions
 from rosey_plugins.database.presence import key_of
 from rosey_plugins.database.rows import SERVER
 from rosey_plugins.database.upkeep import delete_lines
@@ -107,12 +106,7 @@ def _behind(rows: list[Any]) -> _Place | None:
 
 
 def _names_in(text: str, html: str | None, user: str) -> bool:
-    return names(text, user) or (html is not None and names(html, user))
-
-
-def names(text: str, user: str) -> bool:
-    """Whether a user's name stands in a text as a word, in any capitals, as the event log looks for it."""
-    return re.search(rf"(?<![\w-]){re.escape(user)}(?![\w-])", text, re.IGNORECASE) is not None
+    return mentions(text, user) or (html is not None and mentions(html, user))
 
 
 async def merge(writer: Writer) -> None:
