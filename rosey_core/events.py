@@ -11,9 +11,13 @@ This module owns the shapes, and is long because they are many. It does not know
 
 from __future__ import annotations
 
-from typing import Any, dataclass_transform
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, dataclass_transform
 
 import msgspec
+
+PAGE = 500
+"""How many users or items a page of `user.list` or `playlist.loaded` holds."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
@@ -667,6 +671,15 @@ EVENT_TYPES: dict[str, type[Data]] = {
 """Every event type and its Struct. `raw.*` stands outside: its names are CyTube's."""
 
 TYPE_OF: dict[type[Data], str] = {struct: name for name, struct in EVENT_TYPES.items()}
+
+
+D = TypeVar("D", bound=Data)
+
+
+def paged(struct: Callable[[tuple[Any, ...], int, int], D], entries: Sequence[Any]) -> list[D]:
+    """`UserList` or `PlaylistLoaded` in pages; at least one, also of nothing: it replaces what was there."""
+    pages = [tuple(entries[start : start + PAGE]) for start in range(0, len(entries), PAGE)] or [()]
+    return [struct(page, number, len(pages)) for number, page in enumerate(pages, 1)]
 
 
 def event_type_of(data: Data) -> str:

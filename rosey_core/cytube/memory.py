@@ -20,9 +20,6 @@ from rosey_core.cytube.addresses import without_addresses
 from rosey_core.cytube.text import EmoteNames, kind, read
 from rosey_core.envelope import NOTHING, Metadata
 
-PAGE = 500
-"""How many users or items a page of `user.list` or `playlist.loaded` holds."""
-
 _is_user_name = re.compile(r"[\w-]{1,20}", re.ASCII).fullmatch
 _NO_META = protocol.ChatMeta()
 _METADATA = (
@@ -216,6 +213,4 @@ class Memory:
 
 
 def _pages(struct: Callable[[tuple[Any, ...], int, int], events.Data], entries: list[Any]) -> list[Draft]:
-    """At least one page, also of nothing: it replaces what was there."""
-    pages = [tuple(entries[start : start + PAGE]) for start in range(0, len(entries), PAGE)] or [()]
-    return [Draft(struct(page, number, len(pages))) for number, page in enumerate(pages, 1)]
+    return [Draft(page) for page in events.paged(struct, entries)]

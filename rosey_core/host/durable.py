@@ -7,8 +7,8 @@ dead letter, and the lane goes on. Where it stands is on disk, so a restart of a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from functools import cache
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -18,13 +18,12 @@ from rosey_core.envelope import NOTHING, NormalizedEvent, decode, encode
 from rosey_core.eventlog.engine import Dead
 from rosey_core.eventlog.privacy import without
 from rosey_core.eventlog.reader import Reader
-from rosey_core.events import UserList
+from rosey_core.events import UserList, paged
 from rosey_core.host.context import Port
 from rosey_core.host.home import Deliver, Failure
 from rosey_core.host.lane import LIST
+from rosey_core.host.turn import Turn, first_of, without_user
 
-PAGE = 500
-"""Users of one `user.list`."""
 BACK_OFF = (0.5, 60.0)
 """Seconds before what failed is tried again, the first time and at most."""
 
@@ -73,8 +72,8 @@ class DurableLane:
     ) -> None:
         self._plugin = plugin
         self._channel = channel
-        self._deliver = deliver
-        self._wants = _remembered(wants)
+        self._turn = Turn(deliver)
+        self._wants = cache(wants)  # its answers do not change, and are asked for each event
         self._reader = reader
         self._graves = graves
         self._max_tries = max_tries
@@ -82,8 +81,6 @@ class DurableLane:
         self._log = log
         self._again: dict[int, Dead] = {}
         self._hand: list[NormalizedEvent] = []
-        self._free = asyncio.Event()
-        self._free.set()
         self._closed = asyncio.Event()
         self.dropped = 0
         self.buried = 0
@@ -113,7 +110,7 @@ class DurableLane:
         tries, alone = 0, False
         while self._hand:
             part = self._hand[:1] if alone else self._hand[:]
-            failure = await self._delivered(part)
+            failure = await self._turn.take(part)
             if failure is None or failure.handled:
                 handled = part if failure is None else part[: failure.handled]
                 tries = 0
@@ -135,25 +132,15 @@ class DurableLane:
                 self._drop({event.seq})
                 tries = 0
 
-    async def _delivered(self, events: list[NormalizedEvent]) -> Failure | None:
-        self._free.clear()
-        try:
-            return await self._deliver(events)
-        finally:
-            self._free.set()
-
     def _drop(self, seqs: set[int]) -> None:
         self._hand = [event for event in self._hand if event.seq not in seqs]
 
     async def forget(self, user: str, seconds: float) -> None:
         """Keep nothing of a user in hand; what the plugin works on just then is waited for, so many seconds."""
-        cleaned = [(event, without(event.event_type, encode(event), user)) for event in self._hand]
-        self._hand = [decode(body) if body != encode(event) else event for event, body in cleaned if body is not None]
+        self._hand = without_user(self._hand, user)
         letters = [(dead, without(dead.kind, dead.body, user)) for dead in self._again.values()]
         self._again = {dead.seq: dead._replace(body=body) for dead, body in letters if body is not None}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._free.wait()
+        await self._turn.over(seconds)
 
     async def _wait(self, seconds: float, reason: str) -> None:
         if not self._reason:
@@ -162,7 +149,7 @@ class DurableLane:
         await asyncio.sleep(seconds)
 
     def _bury(self, event: NormalizedEvent, failure: Failure, tries: int) -> None:
-        error = failure.reason.encode("utf-8", "replace").decode()
+        error = _storable(failure.reason)
         self._log.error("lane.dead_letter", id=_name(event), event_type=event.event_type, tries=tries, reason=error)
         self.dropped += 1
         self.buried += 1
@@ -189,12 +176,12 @@ class DurableLane:
         if not self._wants(dead.kind):
             self._log.warning("lane.dead_letter", id=dead.id, event_type=dead.kind, reason="it may not read that now")
             return
-        failure = await self._delivered([decode(dead.body)])
+        failure = await self._turn.take([decode(dead.body)])
         if failure is None:
             self._graves.raise_up(self._plugin, self._channel, dead.seq)
             self._log.info("lane.risen", id=dead.id)
         else:
-            error = failure.reason.encode("utf-8", "replace").decode()
+            error = _storable(failure.reason)
             self._log.warning("lane.dead_letter", id=dead.id, event_type=dead.kind, reason=error)
             self._graves.bury(dead._replace(tries=dead.tries + 1, error=error, when=self._clock()))
 
@@ -204,30 +191,24 @@ class DurableLane:
 
     async def drained(self) -> None:
         """Wait until everything that is in the log has been handled, or the lane is closed."""
-        waits = [asyncio.ensure_future(self._reader.caught_up()), asyncio.ensure_future(self._closed.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(self._reader.caught_up(), self._closed.wait())
 
 
 def present(port: Port, seq: int, now: float) -> list[NormalizedEvent]:
     """Who is in the room, as pages of `user.list`: what a new plugin would not hear of before they leave."""
-    users = list(port.state.users)
-    pages = [tuple(users[start : start + PAGE]) for start in range(0, len(users), PAGE)]
     return [
         NormalizedEvent(
             "user.list",
             "cytube",
-            UserList(page, number, len(pages)),
+            page,
             now + number / 1_000,  # by number and time each is another event
             NOTHING,
             f"{port.name}-{seq}-list-{number}",
             port.name,
             seq,
         )
-        for number, page in enumerate(pages, 1)
+        for number, page in enumerate(paged(UserList, list(port.state.users)), 1)
+        if page.users
     ]
 
 
@@ -236,14 +217,6 @@ def _name(event: NormalizedEvent) -> str:
     return f"{event.channel}-{event.seq}"
 
 
-def _remembered(wants: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Its answers do not change, and are asked for each event."""
-    known: dict[str, bool] = {}
-
-    def asked(event_type: str) -> bool:
-        answer = known.get(event_type)
-        if answer is None:
-            answer = known[event_type] = wants(event_type)
-        return answer
-
-    return asked
+def _storable(text: str) -> str:
+    """A text without halves of characters, which no file and no log takes."""
+    return text.encode("utf-8", "replace").decode()

@@ -7,13 +7,12 @@ plugin hurts itself. It does not know what is at its end: method calls, or a req
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from rosey_core.envelope import NormalizedEvent, decode, encode, gap_event
-from rosey_core.eventlog.privacy import without
+from rosey_core.envelope import NormalizedEvent, gap_event
 from rosey_core.events import CoreGap
+from rosey_core.host.turn import Turn, without_user
 
 LIMIT = 10_000
 LIST = 256
@@ -30,15 +29,13 @@ class Lane:
     """
 
     def __init__(self, deliver: Deliver, *, limit: int = LIMIT) -> None:
-        self._deliver = deliver
+        self._turn = Turn(deliver)
         self._limit = limit
         self._waiting: deque[NormalizedEvent] = deque()
         self._gap: list[int] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._free = asyncio.Event()
-        self._free.set()
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -61,12 +58,7 @@ class Lane:
         while True:
             await self._wake.wait()
             while self._waiting:
-                events = self._take()
-                self._free.clear()
-                try:
-                    await self._deliver(events)
-                finally:
-                    self._free.set()
+                await self._turn.take(self._take())
                 # A plugin that never waits must not hold the loop for a whole queue.
                 await asyncio.sleep(0)
             self._wake.clear()
@@ -74,13 +66,8 @@ class Lane:
 
     async def forget(self, user: str, seconds: float) -> None:
         """Keep nothing of a user that waits; what the plugin works on just then is waited for, so many seconds."""
-        cleaned = [(event, without(event.event_type, encode(event), user)) for event in self._waiting]
-        self._waiting = deque(
-            decode(body) if body != encode(event) else event for event, body in cleaned if body is not None
-        )
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._free.wait()
+        self._waiting = deque(without_user(self._waiting, user))
+        await self._turn.over(seconds)
 
     def close(self) -> None:
         """Forget what waits: nobody will take it."""

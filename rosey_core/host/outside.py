@@ -35,6 +35,7 @@ from rosey_core.host.home import (
     Say,
 )
 from rosey_core.host.hookspecs import hook_name
+from rosey_core.host.turn import first_of
 from rosey_core.manifest import Description
 
 COPIED = frozenset(("user", "media", "playlist", "poll", "vote", "channel", "connection", "stats"))
@@ -156,12 +157,7 @@ class Outside:
 
     async def arrival(self, ended: asyncio.Event) -> None:
         """Wait for its hello, or for the end of its process."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._arrived, ended)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(self._arrived.wait(), ended.wait())
 
     def gone(self) -> None:
         """Its process is over."""
