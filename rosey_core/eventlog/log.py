@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
@@ -71,11 +72,11 @@ class EventLog:
         self._config = config
         self._kinds = KEPT if config.private_messages else ALWAYS
         self._waiting = Pending()
-        self._tails: dict[str, Tail] = {}
+        self._tails: dict[str, Tail] = defaultdict(lambda: Tail(0))
         self._readers: dict[tuple[str, str], Reader] = {}
         self._cursors: dict[tuple[str, str], int] = {}
         self._notes: dict[tuple[str, str], Lost] = {}
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Seen] = defaultdict(lambda: Seen(-1, ()))
         self._took = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[list[bool]] | None = None
@@ -86,31 +87,26 @@ class EventLog:
         opened = await self._engine.open()
         if opened.trouble:
             self._log.error("eventlog.damaged", reason=opened.trouble)
-        self._tails = {channel: Tail(head) for channel, head in opened.heads.items()}
+        self._tails.update((channel, Tail(head)) for channel, head in opened.heads.items())
         self._cursors = {(cursor.plugin, cursor.channel): cursor.seq for cursor in opened.cursors}
         self._notes = {(lost.plugin, lost.channel): lost for lost in opened.lost}
-        self._seen = {one.channel: Seen(one.time_ms, one.ids) for one in opened.newest}
+        self._seen.update((one.channel, Seen(one.time_ms, one.ids)) for one in opened.newest)
         self._size = await self._engine.size()
 
     # --- in ---
 
     def repeated(self, event: NormalizedEvent) -> bool:
         """Whether a chat line that CyTube repeats at a join was told before."""
-        seen = self._seen.get(event.channel)
-        return seen is not None and seen.has(event.data.time_ms, event.id)
+        return self._seen[event.channel].has(event.data.time_ms, event.id)
 
     def append(self, event: NormalizedEvent, payload: bytes) -> None:
         """Keep an event, if it is of a kind that is kept; `payload` is its JSON. Never waits."""
         if event.event_type not in self._kinds:
             return
-        data, channel = event.data, event.channel
+        data = event.data
         if type(data) is ChatMessage:
-            seen = self._seen.get(channel)
-            if seen is None:
-                seen = self._seen[channel] = Seen(-1, ())
-            seen.add(data.time_ms, event.id)
-            self._waiting.newest[channel] = Newest(channel, seen.newest, seen.ids)
-        row = Row(channel, event.seq, event.event_type, user_of(data), self._clock(), payload)
+            self._seen[event.channel].add(data.time_ms, event.id)
+        row = Row(event.channel, event.seq, event.event_type, user_of(data), self._clock(), payload)
         self.lost += self._waiting.add(row, event)
         self._soon(LINGER)
 
@@ -140,16 +136,14 @@ class EventLog:
 
     def head(self, channel: str) -> int:
         """The last number of a channel that is on disk, or that a plugin had."""
-        tail = self._tails.get(channel)
-        seqs = [seq for (_, name), seq in self._cursors.items() if name == channel]
-        return max([tail.head if tail else 0, *seqs])
+        return max([self._tails[channel].head, *(seq for (_, name), seq in self._cursors.items() if name == channel)])
 
     def reader(self, plugin: str, channel: str, *, oldest: bool = False) -> Reader:
         """What a plugin reads in a channel, from where it was; a new one from now on, or from the `oldest`."""
         key = plugin, channel
         if (known := self._readers.get(key)) is not None:
             return known
-        tail = self._tails.setdefault(channel, Tail(0))
+        tail = self._tails[channel]
         new = key not in self._cursors
         if new:
             self._move(key, 0 if oldest else tail.head)
@@ -266,8 +260,14 @@ class EventLog:
             self._timer = None
         if self._writing is None and self._waiting:
             taken, self._waiting = self._waiting, Pending()
-            self._writing = asyncio.ensure_future(self._engine.commit(taken.batch(self._clock())))
+            batch = taken.batch(self._clock(), self._newest(taken))
+            self._writing = asyncio.ensure_future(self._engine.commit(batch))
             self._writing.add_done_callback(partial(self._written, taken))
+
+    def _newest(self, taken: Pending) -> list[Newest]:
+        """How far the chat is told in the channels in which somebody spoke."""
+        spoken = {row.channel for row, event in taken.rows if type(event.data) is ChatMessage}
+        return [Newest(channel, self._seen[channel].newest, self._seen[channel].ids) for channel in spoken]
 
     def _written(self, taken: Pending, future: asyncio.Future[list[bool]]) -> None:
         self._writing = None
@@ -299,10 +299,7 @@ class EventLog:
     def _committed(self, taken: Pending) -> None:
         grown = set()
         for row, event in taken.rows:
-            tail = self._tails.get(row.channel)
-            if tail is None:
-                tail = self._tails[row.channel] = Tail(0)
-            tail.append(event)
+            self._tails[row.channel].append(event)
             grown.add(row.channel)
         for (_, channel), reader in self._readers.items():
             if channel in grown:

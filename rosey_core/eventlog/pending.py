@@ -22,7 +22,6 @@ class Pending(msgspec.Struct):
         rows: events, with what is written of them.
         size: bytes of their bodies.
         cursors: new positions, by plugin and channel.
-        newest: the newest chat lines, by channel.
         dead: dead letters, and `risen`, those that are none any more.
         claims: ids of actions, each with its time and who waits for it.
         gaps: what had to go, by channel.
@@ -31,7 +30,6 @@ class Pending(msgspec.Struct):
     rows: list[tuple[Row, NormalizedEvent]] = []
     size: int = 0
     cursors: dict[tuple[str, str], int] = {}
-    newest: dict[str, Newest] = {}
     dead: list[Dead] = []
     risen: list[tuple[str, str, int]] = []
     claims: list[tuple[bytes, float, asyncio.Future[bool]]] = []
@@ -61,7 +59,7 @@ class Pending(msgspec.Struct):
         self.gaps[event.channel] = CoreGap(number, first, last, where="log")
         return int(more is not event.data)
 
-    def batch(self, now: float) -> Batch:
+    def batch(self, now: float, newest: list[Newest]) -> Batch:
         """All of it, as an engine writes it; an event stands in the place of those that had to go."""
         for channel, gap in self.gaps.items():
             event = gap_event(channel, gap, now)
@@ -72,7 +70,7 @@ class Pending(msgspec.Struct):
         return Batch(
             [row for row, _ in self.rows],
             [Cursor(*key, seq) for key, seq in self.cursors.items()],
-            list(self.newest.values()),
+            newest,
             self.dead,
             self.risen,
             [(key, when) for key, when, _ in self.claims],
@@ -84,7 +82,6 @@ class Pending(msgspec.Struct):
             self.rows + later.rows,
             self.size + later.size,
             self.cursors | later.cursors,
-            self.newest | later.newest,
             self.dead + later.dead,
             self.risen + later.risen,
             later.claims,

@@ -12,7 +12,8 @@ import pwd
 import socket
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
@@ -57,22 +58,20 @@ def uri(path: Path, mode: str) -> str:
     return f"{path.absolute().as_uri()}?mode={mode}"
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     """A connection that writes nothing."""
-    connection = sqlite3.connect(uri(path, "ro"), uri=True, isolation_level=None)
-    with contextlib.closing(connection):
-        for pragma in READING:
-            connection.execute(pragma)
-        yield connection
+    return _connected(uri(path, "ro"), READING)
+
+
+def writing(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    """A connection that may write; the file is made if there is none."""
+    return _connected(uri(path, "rwc"), WRITING)
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that may write; the file is made if there is none."""
-    connection = sqlite3.connect(uri(path, "rwc"), uri=True, isolation_level=None)
-    with contextlib.closing(connection):
-        for pragma in WRITING:
+def _connected(where: str, pragmas: Iterable[str]) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(where, uri=True, isolation_level=None)) as connection:
+        for pragma in pragmas:
             connection.execute(pragma)
         yield connection
 
