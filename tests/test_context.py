@@ -53,20 +53,25 @@ class Nothing:
         raise AssertionError(operation)
 
 
-async def test_what_was_not_granted_is_counted() -> None:
-    """An action gets a receipt that says so, a query an exception; both stand on the plugin's record."""
-    nothing, counts = Nothing(), Counts()
-    ctx = Context(
-        port=nothing,
-        host=nothing,
+def view(around: Nothing, grant: str, *, counts: Counts) -> Context:
+    """The view of the plugin dice, which has one grant."""
+    return Context(
+        port=around,
+        host=around,
         plugin="dice",
-        grants=frozenset(("chat.read",)),
+        grants=frozenset((grant,)),
         settings=Settings(),
         directory=Path("unused"),
         log=log.get("test"),
         owner=Owner("dice", lambda *_: None),
         counts=counts,
     )
+
+
+async def test_what_was_not_granted_is_counted() -> None:
+    """An action gets a receipt that says so, a query an exception; both stand on the plugin's record."""
+    counts = Counts()
+    ctx = view(Nothing(), "chat.read", counts=counts)
     outcome = await ctx.say("hello").outcome()
     assert (outcome.state, outcome.reason) == ("refused", "dice was not granted chat.send")
     assert (counts.refused, counts.last_error) == (1, "dice was not granted chat.send")
@@ -85,18 +90,7 @@ async def test_a_query_may_have_a_fallback() -> None:
         async def query(self, plugin: str, name: str, channel: str, args: dict[str, Any]) -> Any:
             raise (Unavailable if name == "late" else PluginError)(f"{plugin} {args}")
 
-    away = Away()
-    ctx = Context(
-        port=away,
-        host=away,
-        plugin="dice",
-        grants=frozenset(("query:other",)),
-        settings=Settings(),
-        directory=Path("unused"),
-        log=log.get("test"),
-        owner=Owner("dice", lambda *_: None),
-        counts=Counts(),
-    )
+    ctx = view(Away(), "query:other", counts=Counts())
     assert await ctx.query("other", "late", fallback=7, name="x", plugin="y") == 7
     assert await ctx.query("other", "late", fallback=None) is None
     with pytest.raises(Unavailable, match="other"):
